@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-CHECK_EVERY = 25  # steps between two looks at the validation sets, and between two checkpoints
+CHECK_EVERY = 25  # steps between two looks at the validation sets
+KEEP_EVERY = 10  # steps between two checkpoints of a GP alone
 PATIENCE = 8  # looks without a better validation NLL before fitting stops
 
 
@@ -33,44 +35,34 @@ def default_callbacks(*, validated: bool, progress: bool = True) -> list[Callbac
 
 
 class EvidencePlateau(Callback):
-    """Stop when the ELBO, averaged over a window of steps, no longer rises.
+    """Stop when a step no longer raises the ELBO.
 
     Args:
-        window: Steps in a window.
-        tolerance: A rise by less than this (nats per answer set) from one window to the next is none.
-        patience: Windows without a rise before fitting stops.
+        tolerance: A rise by less than this (nats per answer set) is none.
     """
 
-    def __init__(self, window: int = 50, tolerance: float = 4e-3, patience: int = 2) -> None:
-        self.window, self.tolerance, self.patience = window, tolerance, patience
-        self._total, self._count, self._flat = 0.0, 0, 0
-        self._last: float | None = None
+    def __init__(self, tolerance: float = 5e-4) -> None:
+        self.tolerance = tolerance
+        self._last = -math.inf
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take note of a step, and look at the end of a window."""
+        """Compare with the step before."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
-        self._total += float(loss)
-        self._count += 1
-        if self._count < self.window:
-            return
-        mean = self._total / self._count
-        risen = self._last is None or self._last - mean >= self.tolerance
-        self._flat = 0 if risen else self._flat + 1
-        self._last, self._total, self._count = mean, 0.0, 0
-        # Every process must stop at the same step, also where their batches differ.
-        trainer.should_stop |= trainer.strategy.reduce_boolean_decision(self._flat >= self.patience)
+        reached = -float(loss)
+        trainer.should_stop |= reached - self._last < self.tolerance
+        self._last = reached
 
 
 class FittedCheckpoint(ModelCheckpoint):
     """Keep the state that fitting ends with; and on the way, so that a killed fit can go on."""
 
     def __init__(self) -> None:
-        super().__init__(filename="best", every_n_train_steps=CHECK_EVERY, enable_version_counter=False)
+        super().__init__(filename="best", every_n_train_steps=KEEP_EVERY, enable_version_counter=False)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the final state."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the final state, after the module's own end of training."""
         assert self.dirpath is not None
         self.best_model_path = str(Path(self.dirpath) / f"best{self.FILE_EXTENSION}")
         trainer.save_checkpoint(self.best_model_path)

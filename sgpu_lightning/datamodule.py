@@ -33,6 +33,7 @@ from sgpu_lightning.splits import (
 from sgpu_lightning.table import AnswerTable
 
 Paths = str | list[str]
+_ONE_BATCH = 4096  # sets in a batch that is not shuffled: a step costs more than its sets
 
 
 class AnswerDataModule(LightningDataModule):
@@ -56,7 +57,8 @@ class AnswerDataModule(LightningDataModule):
         val_fraction: Share of groups for validation.
         test_fraction: Share of groups for test.
         split_seed: Changes which groups go where.
-        batch_size: Answer sets per training step.
+        batch_size: Answer sets per training step, where something before the spectrum is learned. The GP alone takes
+            all at once.
         on_error: ``raise`` at a bad record, or ``skip`` it and report.
         cache_dir: Where vectors of texts are remembered; null for the user's cache folder.
 
@@ -220,8 +222,16 @@ class AnswerDataModule(LightningDataModule):
         return self._data.take(index)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of the training sets."""
-        return self._loader(self.members["train"], shuffle=True)
+        """Shuffled batches of the training sets; or, where features are ready, one batch of all.
+
+        Of very many, 4096 drawn once: enough to learn a kernel by. `SGPUModule` then solves for the posterior of all.
+        """
+        index = self.members["train"]
+        if self._data is None or self._data.features is None:
+            return self._loader(index, shuffle=True)
+        if len(index) > _ONE_BATCH:
+            index = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))[:_ONE_BATCH]]
+        return self._loader(index)
 
     def val_dataloader(self) -> DataLoader:
         """The validation sets."""
@@ -236,8 +246,7 @@ class AnswerDataModule(LightningDataModule):
         return self._loader(self._everything)
 
     def _loader(self, index: Tensor, *, shuffle: bool = False) -> DataLoader:
-        # Batches of at least 4096 for evaluation: a step there costs more than its sets.
-        size = self.batch_size if shuffle else max(self.batch_size, 4096)
+        size = self.batch_size if shuffle else _ONE_BATCH
         return DataLoader(_Positions(self, index), batch_size=size, shuffle=shuffle, collate_fn=_as_is)
 
 

@@ -73,8 +73,13 @@ class AnswerFeatures(nn.Module):
     @property
     def num_features(self) -> int:
         """F, the length of what `forward` gives for each set."""
+        return sum(self.widths)
+
+    @property
+    def widths(self) -> list[int]:
+        """Features in each block."""
         widths = {"spectrum": self.size, "scored_similarity": self.size, "match_fraction": 1}
-        return sum(widths[block] for block in self.blocks)
+        return [widths[block] for block in self.blocks]
 
     def extra_repr(self) -> str:
         """What the features are; two extractors that print the same and learn nothing give the same."""

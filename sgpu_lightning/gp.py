@@ -8,6 +8,7 @@ All in float64. Shapes: B answer sets, F features, M inducing points.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import gpytorch
@@ -16,35 +17,66 @@ from torch import Tensor, nn
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.frozen import SMOOTHNESS, FrozenGP, KernelName, Prediction, correlation
+from sgpu_lightning.variational import Posterior, Projection, best_posterior, bound
 
 _KMEANS_ROWS = 10_000
+_DECIMALS = 6  # of standardised features, to which inducing points are told apart
+_OUTPUT_SCALE = 0.7  # where the kernel's variance starts
+_ITERATIONS = 5  # of L-BFGS in a step
 
 
 class LatentGP(gpytorch.models.ApproximateGP):
-    """The latent function f: constant mean, scaled ARD kernel, Cholesky variational distribution.
+    """The latent function f: constant mean, scaled kernel, Cholesky variational distribution.
+
+    Features of one block share a length scale: with one for each feature, 1000 sets are few and the kernel overfits.
 
     Args:
         inducing_points: Standardised features, float64 [M, F].
         kernel: ``rbf`` or a Matern kernel by its smoothness.
+        widths: Features in each block, in order; they sum to F.
     """
 
-    def __init__(self, inducing_points: Tensor, kernel: KernelName = "rbf") -> None:
+    block_of: Tensor
+
+    def __init__(self, inducing_points: Tensor, kernel: KernelName, widths: Sequence[int]) -> None:
         distribution = gpytorch.variational.CholeskyVariationalDistribution(len(inducing_points))
         strategy = gpytorch.variational.VariationalStrategy(self, inducing_points, distribution)
         super().__init__(strategy)
-        width = inducing_points.shape[1]
-        if kernel == "rbf":
-            base: Any = gpytorch.kernels.RBFKernel(ard_num_dims=width)
-        else:
-            base = gpytorch.kernels.MaternKernel(nu=SMOOTHNESS[kernel], ard_num_dims=width)
+        blocks = torch.repeat_interleave(torch.arange(len(widths)), torch.tensor(widths))
+        self.register_buffer("block_of", blocks, persistent=False)
         # Standardised features lie sqrt(2 F) apart on average: a shorter start sees every set as unlike any other.
-        base.lengthscale = math.sqrt(width)
+        self.log_length = nn.Parameter(torch.full((len(widths),), 0.5 * math.log(len(blocks)), dtype=torch.float64))
+        self.log_output = nn.Parameter(torch.tensor(math.log(_OUTPUT_SCALE), dtype=torch.float64))
         self.mean_module = gpytorch.means.ConstantMean()
-        self.covar_module = gpytorch.kernels.ScaleKernel(base)
+        # Its own length scale stays 1: inputs come divided by ours.
+        kernels: Any = gpytorch.kernels
+        plain = kernels.RBFKernel() if kernel == "rbf" else kernels.MaternKernel(nu=SMOOTHNESS[kernel])
+        self.covar_module = plain.double()  # first: 1.0 in float32 is not 1.0 after its softplus
+        self.covar_module.lengthscale = 1.0
+        self.covar_module.requires_grad_(False)
+
+    @property
+    def lengths(self) -> Tensor:
+        """The length scale of each feature, [F]."""
+        return self.log_length.exp()[self.block_of]
+
+    def covariance(self, a: Tensor, b: Tensor) -> Tensor:
+        """k(a, b) for standardised features [n, F] and [m, F]."""
+        return self.log_output.exp() * self.covar_module(a / self.lengths, b / self.lengths).to_dense()
+
+    def log_prior(self) -> Tensor:
+        """Log density, up to a constant, of the priors on the kernel's parameters (nats).
+
+        Log-normal around where they start, a factor of e at one standard deviation: what holds few labels in place.
+        """
+        start = 0.5 * math.log(len(self.block_of))
+        length, output = self.log_length - start, self.log_output - math.log(_OUTPUT_SCALE)
+        return -0.5 * (length.square().sum() + output.square())
 
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
         """The prior at standardised features x [B, F]."""
-        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
+        covariance = self.covar_module(x / self.lengths) * self.log_output.exp()
+        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), covariance)
 
 
 class GPClassifier(nn.Module):
@@ -53,7 +85,7 @@ class GPClassifier(nn.Module):
     Make one with `from_features`; the constructor alone gives the right shapes for a checkpoint to fill.
 
     Args:
-        num_features: F.
+        widths: Features in each block; they sum to F. See `LatentGP`.
         num_inducing: M.
         kernel: See `LatentGP`.
 
@@ -64,8 +96,9 @@ class GPClassifier(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, num_features: int, num_inducing: int, kernel: KernelName = "rbf") -> None:
+    def __init__(self, widths: Sequence[int], num_inducing: int, kernel: KernelName = "rbf") -> None:
         super().__init__()
+        num_features = sum(widths)
         if kernel not in get_args(KernelName):
             raise SGPUError(f"kernel: expected one of {', '.join(get_args(KernelName))}, got '{kernel}'")
         self.kernel = kernel
@@ -73,13 +106,18 @@ class GPClassifier(nn.Module):
         self.register_buffer("scale", torch.ones(num_features, dtype=torch.float64))
         # Distinct points: equal ones would make the dummy forward's Cholesky factor singular.
         points = torch.arange(num_inducing, dtype=torch.float64).unsqueeze(1).repeat(1, num_features)
-        self.latent = LatentGP(points, kernel).double()
+        self.latent = LatentGP(points, kernel, widths).double()
         self.likelihood = gpytorch.likelihoods.BernoulliLikelihood()
         self._settle()
 
     @classmethod
     def from_features(
-        cls, features: Tensor, num_inducing: int = 64, kernel: KernelName = "rbf", seed: int = 0
+        cls,
+        features: Tensor,
+        num_inducing: int = 64,
+        kernel: KernelName = "rbf",
+        seed: int = 0,
+        widths: Sequence[int] | None = None,
     ) -> GPClassifier:
         """Start from training features: their mean and scale, and k-means centres as inducing points.
 
@@ -88,6 +126,7 @@ class GPClassifier(nn.Module):
             num_inducing: At most this many; fewer where there are fewer distinct rows.
             kernel: See `LatentGP`.
             seed: Of k-means.
+            widths: Features in each block; None: all are one block.
 
         Raises:
             SGPUError: If a feature is not finite.
@@ -100,7 +139,7 @@ class GPClassifier(nn.Module):
         scale = torch.where(scale > 1e-8, scale, torch.ones_like(scale))
         mean = features.mean(0)
         points = kmeans_points((features - mean) / scale, num_inducing, seed)
-        classifier = cls(features.shape[1], len(points), kernel)
+        classifier = cls(widths or [features.shape[1]], len(points), kernel)
         classifier.mean.copy_(mean)
         classifier.scale.copy_(scale)
         classifier.latent.variational_strategy.inducing_points.data.copy_(points)
@@ -130,6 +169,49 @@ class GPClassifier(nn.Module):
             fit = self.likelihood.expected_log_prob(labels.double(), latent).mean()
             return fit - self.latent.variational_strategy.kl_divergence() / num_data
 
+    def evidence(self, features: Tensor, labels: Tensor) -> Tensor:
+        """The ELBO per answer set (nats) at the best posterior for the kernel and mean as they are.
+
+        The posterior is solved for and kept; gradients flow to the parameters of kernel and mean only.
+
+        Args:
+            features: Of the whole training set, [n, F].
+            labels: 0.0 or 1.0, [n].
+        """
+        with torch.autocast(device_type=features.device.type, enabled=False):
+            given, sign = self._project(self.standardise(features)), 2.0 * labels.double() - 1.0
+            detached = Projection(*(part.detach() for part in given))
+            posterior = best_posterior(detached, self._posterior(), sign)
+            self._keep(posterior)
+            return bound(given, posterior, sign) / len(labels)
+
+    def kernel_parameters(self) -> list[nn.Parameter]:
+        """What `evidence` is a function of."""
+        return [self.latent.log_length, self.latent.log_output, *self.latent.mean_module.parameters()]
+
+    def _project(self, x: Tensor) -> Projection:
+        """What GPyTorch's whitened strategy computes, with fixed inducing points."""
+        latent = self.latent
+        points = latent.variational_strategy.inducing_points.detach()
+        jitter = float(latent.variational_strategy.jitter_val)
+        prior = latent.covariance(points, points) + jitter * torch.eye(len(points)).to(points)
+        root = torch.linalg.cholesky(prior)
+        design = torch.linalg.solve_triangular(root, latent.covariance(points, x), upper=False)
+        residual = latent.log_output.exp() + jitter - design.square().sum(0)
+        return Projection(design, residual, latent.mean_module(x))
+
+    @torch.no_grad()
+    def _posterior(self) -> Posterior:
+        kept = self.latent.variational_strategy._variational_distribution
+        root = kept.chol_variational_covar.tril()
+        return Posterior(kept.variational_mean.clone(), root @ root.mT)
+
+    @torch.no_grad()
+    def _keep(self, posterior: Posterior) -> None:
+        kept = self.latent.variational_strategy._variational_distribution
+        kept.variational_mean.copy_(posterior.mean)
+        kept.chol_variational_covar.copy_(torch.linalg.cholesky(posterior.covariance))
+
     def forward(self, features: Tensor) -> Prediction:
         """Predict with GPyTorch itself; `FrozenGP` gives the same, faster."""
         with torch.autocast(device_type=features.device.type, enabled=False):
@@ -142,9 +224,8 @@ class GPClassifier(nn.Module):
 
         With the whitened posterior N(m, S) and L L^T = k(Z, Z) + jitter: alpha = L^-T m, M = L^-T (S - I) L^-1.
         """
-        strategy, scaled = self.latent.variational_strategy, self.latent.covar_module
-        length = scaled.base_kernel.lengthscale.reshape(-1)
-        output_scale = scaled.outputscale.reshape(()).clone()
+        strategy, length = self.latent.variational_strategy, self.latent.lengths
+        output_scale = self.latent.log_output.exp()
         points = strategy.inducing_points / length
         identity = torch.eye(len(points)).to(points)
         jitter = float(strategy.jitter_val)
@@ -165,14 +246,22 @@ class GPClassifier(nn.Module):
         )
 
 
+def kernel_optimizer(classifier: GPClassifier) -> torch.optim.LBFGS:
+    """L-BFGS on what `GPClassifier.evidence` is a function of; a step is a few iterations."""
+    return torch.optim.LBFGS(
+        classifier.kernel_parameters(), max_iter=_ITERATIONS, max_eval=2 * _ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+
 def kmeans_points(features: Tensor, most: int, seed: int = 0) -> Tensor:
     """At most ``most`` inducing points: k-means centres of distinct rows (at most 10,000, drawn by ``seed``).
 
-    Many answer sets agree wholly and share one row: over distinct rows no two centres coincide.
+    Many answer sets agree wholly and share one row: over distinct rows no two centres coincide. Rows that differ
+    by round-off count as one.
     """
     from sklearn.cluster import KMeans
 
-    distinct = torch.unique(features, dim=0)
+    distinct = torch.unique(features.round(decimals=_DECIMALS), dim=0)
     if len(distinct) > _KMEANS_ROWS:
         order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))
         distinct = distinct[order[:_KMEANS_ROWS]]

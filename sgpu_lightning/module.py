@@ -17,7 +17,7 @@ from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures, FeatureBlock
 from sgpu_lightning.frozen import KernelName, Prediction
-from sgpu_lightning.gp import GPClassifier
+from sgpu_lightning.gp import GPClassifier, kernel_optimizer
 from sgpu_lightning.metrics import probability_metrics
 from sgpu_lightning.spectrum import GramKernel
 from sgpu_lightning.splits import Split, SplitError
@@ -46,9 +46,10 @@ class SGPUModule(LightningModule):
         learn_gamma: Learn the bandwidth, through the spectrum.
         projection_dim: Learn a linear map of the vectors to this length, through the spectrum; null for none.
         learn_layers: Learn the weights of several layers' Gram matrices, through the spectrum.
-        kernel: GP kernel over features: ``rbf``, ``matern12``, ``matern32`` or ``matern52``, one length scale each.
+        kernel: GP kernel over features: ``rbf``, ``matern12``, ``matern32`` or ``matern52``; a block's features share
+            a length scale.
         num_inducing: Inducing points at most.
-        lr: Learning rate of Adam.
+        lr: Learning rate of Adam, where something before the spectrum is learned.
         seed: Of k-means, which places the inducing points.
     """
 
@@ -127,7 +128,11 @@ class SGPUModule(LightningModule):
         with torch.no_grad():
             features = self._features_of(data.take(index))
         self.gp = GPClassifier.from_features(
-            features, self.hparams["num_inducing"], self.hparams["kernel"], self.hparams["seed"]
+            features,
+            self.hparams["num_inducing"],
+            self.hparams["kernel"],
+            self.hparams["seed"],
+            self.features.widths,
         )
 
     def on_fit_start(self) -> None:
@@ -138,12 +143,24 @@ class SGPUModule(LightningModule):
                 f"trainer.precision: the GP runs in float64, got {dtypes}; use the default '32-true' (the GP stays in "
                 "float64) or '64-true'"
             )
+        if not self.learns_features and self.trainer.world_size > 1:
+            raise SGPUError(
+                f"trainer.devices: a GP alone is fitted on one device, in seconds, got {self.trainer.world_size}; "
+                "several devices are for learned projections and layer weights"
+            )
         # Lightning leaves modules in the mode they are in; in evaluation mode GPyTorch would train on cached factors.
         self.train()
         if not self.learns_features:
             # Steps on a 64-point GP are many tiny operations: a second thread made fits 8 times slower, not faster.
             self._threads = torch.get_num_threads()
             torch.set_num_threads(1)
+
+    def on_train_end(self) -> None:
+        """Solve for the posterior of all training sets, where the kernel was learned on some of them."""
+        if not self.learns_features:
+            batch = self._datamodule().take(self._datamodule().members["train"])
+            with torch.no_grad():
+                self._classifier().evidence(self._features_of(batch), batch.label)
 
     def on_fit_end(self) -> None:
         """Give the threads back."""
@@ -205,10 +222,14 @@ class SGPUModule(LightningModule):
         return self.gp
 
     def training_step(self, batch: AnswerBatch, batch_index: int) -> Tensor:
-        """The negative evidence lower bound of a batch."""
-        elbo = self._elbo(batch)
+        """The negative evidence lower bound of a batch; at the best posterior, where only the GP is learned."""
+        if self.learns_features:
+            elbo = self._elbo(batch)
+        else:
+            elbo = self._classifier().evidence(self._features_of(batch), batch.label)
         self.log("train/elbo", elbo, batch_size=len(batch), on_step=False, on_epoch=True)
-        return -elbo
+        size = len(self._datamodule().members["train"]) or len(batch)
+        return -elbo - self._classifier().latent.log_prior() / size
 
     def _elbo(self, batch: AnswerBatch) -> Tensor:
         size = len(self._datamodule().members["train"]) or len(batch)
@@ -236,7 +257,9 @@ class SGPUModule(LightningModule):
         return batch.index, self(batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam on everything that is learned."""
+        """L-BFGS on the kernel, given the best posterior; Adam on everything, where a front is learned as well."""
+        if not self.learns_features:
+            return kernel_optimizer(self._classifier())
         learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return torch.optim.Adam(learned, lr=self.hparams["lr"])
 
@@ -260,7 +283,7 @@ class SGPUModule(LightningModule):
             len(state["features.layer_logits"]), weight.shape[1] if weight is not None else None
         )
         points = state["gp.latent.variational_strategy.inducing_points"]
-        self.gp = GPClassifier(points.shape[1], len(points), self.hparams["kernel"])
+        self.gp = GPClassifier(self.features.widths, len(points), self.hparams["kernel"])
         self.vector_specs = tuple(VectorSpec(**spec) for spec in checkpoint["vector_specs"])
         # Joined: a fit that goes on from a checkpoint may have other sets than the checkpoint's.
         self.train_groups = torch.unique(torch.cat([self.train_groups, checkpoint["train_groups"]]))

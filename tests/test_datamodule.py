@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgpu_lightning import AnswerDataModule
+from sgpu_lightning import AnswerDataModule, datamodule
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
 from sgpu_lightning.splits import SPLITS, SplitError, split_of
@@ -128,10 +128,23 @@ class TestBatches:
             torch.testing.assert_close(batch.features, extract(everything.take(batch.index)), atol=1e-12, rtol=0)
             torch.testing.assert_close(batch.label, data.table.labels[batch.index], equal_nan=True)
 
-    def test_training_batches_cover_the_training_sets_once_in_another_order(self, tmp_path):
+    def test_a_gp_alone_is_fitted_on_one_batch_of_the_training_sets(self, tmp_path, monkeypatch):
         toy_store(tmp_path / "store")
         data = ready(white_box(tmp_path / "store", batch_size=32))
         data.load(AnswerFeatures(["spectrum"]))
+        (batch,) = data.train_dataloader()
+        assert batch.index.tolist() == data.members["train"].tolist()
+        monkeypatch.setattr(datamodule, "_ONE_BATCH", 50)
+        (some,) = data.train_dataloader()
+        (same,) = data.train_dataloader()
+        assert len(set(some.index.tolist())) == 50
+        assert set(some.index.tolist()) < set(batch.index.tolist())
+        assert some.index.tolist() == same.index.tolist()
+
+    def test_training_batches_of_vectors_cover_the_training_sets_once_in_another_order(self, tmp_path):
+        toy_store(tmp_path / "store")
+        data = ready(white_box(tmp_path / "store", batch_size=32))
+        data.load()
         index = torch.cat([batch.index for batch in data.train_dataloader()])
         assert sorted(index.tolist()) == data.members["train"].tolist()
         assert index.tolist() != data.members["train"].tolist()

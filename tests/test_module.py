@@ -87,7 +87,7 @@ def test_no_validation_sets_are_needed_where_only_the_gp_is_learned(store, tmp_p
     assert set(fitted.metrics) == {"test"}
     assert fitted.metrics["test"]["auroc"] > 0.8
     steps = torch.load(fitted.checkpoint, weights_only=True)["global_step"]
-    assert 100 <= steps < 1000, "it stops by itself"
+    assert 1 < steps < 50, "it stops by itself"
 
 
 def test_two_fits_with_one_seed_are_equal(store, tmp_path):
@@ -149,8 +149,9 @@ def test_gradients_of_the_elbo_reach_every_learned_parameter(two_layers, tmp_pat
     batch = data.take(data.members["train"])
     module.gp.elbo(module.features(batch), batch.label, len(batch)).backward()
     for name, parameter in module.named_parameters():
-        assert parameter.grad is not None, name
-        assert (parameter.grad != 0).any(), name
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert (parameter.grad != 0).any(), name
 
 
 def test_one_checkpoint_scores_another_model_of_another_width(fitted, tmp_path):

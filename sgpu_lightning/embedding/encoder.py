@@ -69,10 +69,38 @@ class SentenceTransformerEncoder:
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Vectors of the texts in their order, [n, d]."""
-        vectors = self._model.encode(
-            list(texts), batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
-        )
+        if not texts:
+            return np.empty((0, self.dim), np.float32)
+        groups = self._groups(texts)
+        parts = [self._encode([texts[rows[0]] for rows in group]) for group in groups]
+        vectors = np.empty((len(texts), parts[0].shape[1]), np.float32)
+        for group, part in zip(groups, parts, strict=True):
+            for rows, vector in zip(group, part, strict=True):
+                vectors[rows] = vector
+        return vectors
+
+    def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        vectors = self._model.encode(texts, batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True)
         return vectors.astype(np.float32, copy=False)
+
+    def _groups(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Positions of texts that the model cannot tell apart; these by their number of tokens.
+
+        A model that ignores case reads "Paris" and "paris" alike; texts of one length need no padding.
+        """
+        from transformers import PreTrainedTokenizerBase
+
+        tokenizer = getattr(self._model, "tokenizer", None)  # not every module of the library has one
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            return [[[i] for i in range(len(texts))]]
+        tokens = tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)["input_ids"]
+        equal: dict[tuple[int, ...], list[int]] = {}
+        for i, ids in enumerate(tokens):
+            equal.setdefault(tuple(ids), []).append(i)
+        by_length: dict[int, list[list[int]]] = {}
+        for ids, group in equal.items():
+            by_length.setdefault(len(ids), []).append(group)
+        return [by_length[length] for length in sorted(by_length)]
 
     def _hub_revision(self, asked: str | None) -> str:
         config = getattr(getattr(self._model[0], "auto_model", None), "config", None)

@@ -129,3 +129,24 @@ def test_load_encoder_has_a_cache(minilm, cache_dir):
     assert isinstance(minilm, CachedEncoder)
     assert minilm.path.parent == cache_dir
     assert minilm.path.is_file()
+
+
+def test_texts_the_model_reads_alike_are_encoded_once_and_every_text_gets_its_own_vector(minilm):
+    encoder = SentenceTransformerEncoder("minilm")
+    texts = ["Paris", "a much longer answer about Rome", "paris", "", "PARIS ", "London", "word " * 600, "Rome"]
+    sent: list[str] = []
+    plain = encoder._model.encode
+    encoder._model.encode = lambda part, **keys: sent.extend(part) or plain(part, **keys)  # type: ignore[method-assign]
+    vectors = encoder.encode(texts)
+    assert len(sent) == len(texts) - 2
+    for text, vector in zip(texts, vectors, strict=True):
+        np.testing.assert_allclose(vector, plain([text])[0], atol=1e-6)
+
+
+def test_a_model_without_a_tokenizer_still_encodes(minilm, monkeypatch):
+    encoder = SentenceTransformerEncoder("minilm")
+    expected = encoder.encode(["Paris", "Rome", "paris"])
+    monkeypatch.setattr(type(encoder._model), "tokenizer", property(lambda _: None))
+    order = ["Paris", "Rome", "paris"]
+    monkeypatch.setattr(encoder, "_encode", lambda texts: expected[[order.index(text) for text in texts]])
+    np.testing.assert_array_equal(encoder.encode(["Rome", "Paris"]), expected[[1, 0]])
