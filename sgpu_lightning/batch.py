@@ -21,6 +21,8 @@ class AnswerBatch:
         scored: Vector of the scored answer, [B, L, d].
         mask: True for real answers, bool [B, N].
         match: Share of answers equal to the scored one after normalisation, float64 [B].
+        lengths: Of the scored answer and the answers, float64 [B, 6]; see `answer_lengths`.
+        question: Cosine of the scored answer to the question, float64 [B].
         features: What the GP sees, float64 [B, F].
     """
 
@@ -30,6 +32,8 @@ class AnswerBatch:
     scored: Tensor | None = None
     mask: Tensor | None = None
     match: Tensor | None = None
+    lengths: Tensor | None = None
+    question: Tensor | None = None
     features: Tensor | None = None
 
     def __len__(self) -> int:
@@ -48,17 +52,27 @@ class AnswerBatch:
             scored=at(self.scored),
             mask=at(self.mask),
             match=at(self.match),
+            lengths=at(self.lengths),
+            question=at(self.question),
             features=at(self.features),
         )
 
 
-def batch_of_vectors(vectors: Tensor, scored: Tensor | None = None, match: Tensor | None = None) -> AnswerBatch:
+def batch_of_vectors(
+    vectors: Tensor,
+    scored: Tensor | None = None,
+    match: Tensor | None = None,
+    lengths: Tensor | None = None,
+    question: Tensor | None = None,
+) -> AnswerBatch:
     """A batch from vectors in memory, all sets with the same N.
 
     Args:
         vectors: [B, N, d] (black-box) or [B, L, N, d].
         scored: [B, d] or [B, L, d]; only needed by feature blocks that look at the scored answer.
         match: [B]; likewise.
+        lengths: [B, 6]; likewise.
+        question: [B]; likewise.
     """
     vectors = vectors.unsqueeze(1) if vectors.ndim == 3 else vectors
     if scored is not None and scored.ndim == 2:
@@ -71,4 +85,6 @@ def batch_of_vectors(vectors: Tensor, scored: Tensor | None = None, match: Tenso
         scored=scored,
         mask=torch.ones(size, count, dtype=torch.bool, device=vectors.device),
         match=match,
+        lengths=lengths,
+        question=question,
     )

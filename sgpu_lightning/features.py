@@ -13,11 +13,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from sgpu_lightning.answers.lengths import NUM_LENGTHS
+from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.batch import AnswerBatch
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.spectrum import GramKernel, cosine_gram, eigenspectrum, gram, reference_order, reference_spectrum
 
-FeatureBlock = Literal["spectrum", "scored_similarity", "match_fraction"]
+FeatureBlock = Literal["spectrum", "scored_similarity", "match_fraction", "lengths", "question"]
 BLOCKS: tuple[FeatureBlock, ...] = get_args(FeatureBlock)
 
 
@@ -27,7 +29,9 @@ class AnswerFeatures(nn.Module):
     Args:
         blocks: Which feature blocks, in this order. ``spectrum``: log of the K reference eigenvalues.
             ``scored_similarity``: cosines of the scored answer to the answers, sorted, at K ranks.
-            ``match_fraction``: share of answers equal to the scored one after normalisation.
+            ``match_fraction``: share of answers equal to the scored one after normalisation. ``lengths``: of the
+            scored answer and of the answers, see `answer_lengths`. ``question``: cosine of the scored answer to the
+            question, which only an encoder's vectors have.
         size: K, the reference number of answers; sets of other sizes are mapped to it.
         floor: Eigenvalues are clamped at this before the logarithm, in (0, 1/K).
         kernel: Gram kernel, ``linear`` or ``rbf``.
@@ -78,7 +82,13 @@ class AnswerFeatures(nn.Module):
     @property
     def widths(self) -> list[int]:
         """Features in each block."""
-        widths = {"spectrum": self.size, "scored_similarity": self.size, "match_fraction": 1}
+        widths = {
+            "spectrum": self.size,
+            "scored_similarity": self.size,
+            "match_fraction": 1,
+            "lengths": NUM_LENGTHS,
+            "question": 1,
+        }
         return [widths[block] for block in self.blocks]
 
     def extra_repr(self) -> str:
@@ -137,6 +147,25 @@ class AnswerFeatures(nn.Module):
         if batch.match is None:
             raise SGPUError("feature block 'match_fraction' needs the answers' texts, which the batch lacks")
         return batch.match.to(cosines).unsqueeze(-1)
+
+    def _lengths(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
+        if batch.lengths is None:
+            raise SGPUError("feature block 'lengths' needs the answers' texts, which the batch lacks")
+        return batch.lengths.to(cosines)
+
+    def _question(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
+        if batch.question is None:
+            raise SGPUError(
+                "feature block 'question' needs the question's vector, which hidden states and stores embedded by "
+                "earlier versions lack: leave it out, or embed the store again"
+            )
+        return batch.question.to(cosines).unsqueeze(-1)
+
+
+def blocks_of(specs: Sequence[VectorSpec]) -> list[FeatureBlock]:
+    """Every block that vectors of these kinds give: questions have no hidden states of an answer's token."""
+    hidden = any(spec.kind == "hidden" for spec in specs)
+    return [block for block in BLOCKS if block != "question" or not hidden]
 
 
 def _check(blocks: Sequence[str], size: int, floor: float, kernel: str, gamma: float) -> None:

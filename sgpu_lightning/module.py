@@ -15,7 +15,7 @@ from sgpu_lightning.answers.vectors import VectorSpec, describe_specs, specs_mat
 from sgpu_lightning.batch import AnswerBatch
 from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features import AnswerFeatures, FeatureBlock
+from sgpu_lightning.features import AnswerFeatures, FeatureBlock, blocks_of
 from sgpu_lightning.frozen import KernelName, Prediction
 from sgpu_lightning.gp import GPClassifier, kernel_optimizer
 from sgpu_lightning.metrics import probability_metrics
@@ -35,10 +35,11 @@ class SGPUModule(LightningModule):
     """Semantic Gaussian process uncertainty: P(correct) from the eigenspectrum of sampled answers.
 
     Method: Hoche et al., arXiv 2512.14177. ``features: [spectrum]`` is the paper's; the other blocks look at
-    the scored answer, which the spectrum cannot know.
+    the scored answer and at the text, which the spectrum cannot know.
 
     Args:
-        features: Feature blocks: ``spectrum``, ``scored_similarity``, ``match_fraction``.
+        features: Feature blocks: ``spectrum``, ``scored_similarity``, ``match_fraction``, ``lengths``, ``question``;
+            null for all that the vectors give (hidden states give no ``question``).
         num_eigenvalues: Reference number of answers; sets with more or fewer are mapped to it.
         floor: Eigenvalues are clamped at this before the logarithm.
         gram: ``linear`` (cosine) or ``rbf`` Gram kernel.
@@ -55,7 +56,7 @@ class SGPUModule(LightningModule):
 
     def __init__(
         self,
-        features: list[FeatureBlock] = ["spectrum", "scored_similarity", "match_fraction"],  # noqa: B006 - read only
+        features: list[FeatureBlock] | None = None,
         num_eigenvalues: int = 10,
         floor: float = 1e-6,
         gram: GramKernel = "linear",
@@ -75,10 +76,10 @@ class SGPUModule(LightningModule):
                 f"{projection_dim}"
             )
         self.save_hyperparameters()
+        self.vector_specs: tuple[VectorSpec, ...] = ()
         # How many layers and how long vectors are is known with the data; a checkpoint has them in its shapes.
         self.features: AnswerFeatures = self._make_features(num_layers=1, dim=None)
         self.gp: GPClassifier | None = None
-        self.vector_specs: tuple[VectorSpec, ...] = ()
         self.train_groups = torch.empty(0, dtype=torch.long)  # hashes; what evaluation may not be on
         self.val_metrics = probability_metrics("val/")
         self.test_metrics = probability_metrics("test/")
@@ -88,7 +89,7 @@ class SGPUModule(LightningModule):
         settings = self.hparams
         width = settings["projection_dim"]
         return AnswerFeatures(
-            settings["features"],
+            settings["features"] or blocks_of(self.vector_specs),
             size=settings["num_eigenvalues"],
             floor=settings["floor"],
             kernel=settings["gram"],
@@ -116,9 +117,9 @@ class SGPUModule(LightningModule):
             self._datamodule().require_labelled(splits[stage])
 
     def _start(self, data: AnswerDataModule) -> None:
-        specs = data.vector_specs
+        self.vector_specs = specs = data.vector_specs
+        self.hparams["features"] = self.hparams["features"] or blocks_of(specs)
         self.features = self._make_features(len(specs), specs[0].dim)
-        self.vector_specs = specs
         self._load_data()
         index = data.members["train"]
         self.train_groups = torch.unique(data.table.group_hashes[index])
@@ -172,15 +173,18 @@ class SGPUModule(LightningModule):
         """Read the data, unless fitting did."""
         if self.trainer.state.fn != TrainerFn.FITTING:
             self._refuse_seen("val")
+            self._classifier()
         self._load_data()
 
     def on_test_start(self) -> None:
         """Read the data."""
         self._refuse_seen("test")
+        self._classifier()  # or there is nothing to read the data for
         self._load_data()
 
     def on_predict_start(self) -> None:
         """Read the data."""
+        self._classifier()
         self._load_data()
 
     def _load_data(self) -> None:
@@ -278,6 +282,7 @@ class SGPUModule(LightningModule):
         if "gp.mean" not in state or "vector_specs" not in checkpoint:
             raise CheckpointError("checkpoint: expected one written by 'sgpu fit', got one of another module")
         self._check_settings(checkpoint["hyper_parameters"])
+        self.hparams["features"] = checkpoint["hyper_parameters"]["features"]
         weight = state.get("features.projection.weight")
         self.features = self._make_features(
             len(state["features.layer_logits"]), weight.shape[1] if weight is not None else None
@@ -292,7 +297,7 @@ class SGPUModule(LightningModule):
         differing = [
             f"{key}: checkpoint {theirs.get(key)}, configuration {self.hparams[key]}"
             for key in _STRUCTURE
-            if theirs.get(key) != self.hparams[key]
+            if theirs.get(key) != self.hparams[key] and not (key == "features" and self.hparams[key] is None)
         ]
         if differing:
             raise CheckpointError(

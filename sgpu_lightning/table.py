@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.grading import Grader, label_of
+from sgpu_lightning.answers.lengths import answer_lengths
 from sgpu_lightning.answers.scored import match_fraction, scored_answer
 from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, describe_specs, specs_match
 from sgpu_lightning.batch import AnswerBatch
@@ -28,6 +29,7 @@ class Row:
     group: str
     label: int | None
     match: float
+    lengths: tuple[float, ...]
     scored: str
     dataset: str
     model: str
@@ -60,6 +62,7 @@ class AnswerTable:
                     group=record.group_key,
                     label=label_of(record, grader),
                     match=match_fraction(record),
+                    lengths=answer_lengths(record),
                     scored=scored_answer(record),
                     dataset=record.dataset,
                     model=record.model,
@@ -97,6 +100,11 @@ class AnswerTable:
         return torch.tensor([row.match for row in self.rows], dtype=torch.float64)
 
     @cached_property
+    def lengths(self) -> Tensor:
+        """Of the scored answers and the answers, float64 [n, 6]; see `answer_lengths`."""
+        return torch.tensor([row.lengths for row in self.rows], dtype=torch.float64)
+
+    @cached_property
     def group_hashes(self) -> Tensor:
         """Each set's group as a number, int64 [n]; see `group_key_hash`."""
         return torch.tensor([group_key_hash(row.group) for row in self.rows], dtype=torch.long)
@@ -123,7 +131,7 @@ class AnswerTable:
         start = 0
         for source in self.sources:
             for shards in source.vectors():
-                for vectors, scored, mask in _pad(shards):
+                for vectors, scored, mask, question in _pad(shards):
                     index = torch.arange(start, start + len(mask))
                     start += len(mask)
                     if start > len(self.rows):
@@ -132,6 +140,8 @@ class AnswerTable:
                         index=index,
                         label=self.labels[index],
                         match=self.matches[index],
+                        lengths=self.lengths[index],
+                        question=question,
                         vectors=vectors,
                         scored=scored,
                         mask=mask,
@@ -160,6 +170,8 @@ class AnswerTable:
             index=torch.arange(len(self.rows)),
             label=self.labels,
             match=self.matches,
+            lengths=self.lengths,
+            question=_join_known([run.question for run in runs]),
             vectors=_join([run.vectors for run in runs], 2, width),
             scored=torch.cat([run.scored for run in runs if run.scored is not None]),
             mask=_join([run.mask for run in runs], 1, width),
@@ -170,8 +182,13 @@ def _changed(got: int, expected: int) -> VectorError:
     return VectorError(f"read vectors of {got} answer sets, expected {expected}; has a source changed?")
 
 
-def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Vectors [B, L, N, d], scored [B, L, d] and mask [B, N] of parts of a shard."""
+def _join_known(parts: Sequence[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known and len(known) == len(parts) else None
+
+
+def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
+    """Vectors [B, L, N, d], scored [B, L, d], mask [B, N] and question similarity [B] of parts of a shard."""
     counts = torch.from_numpy(shards[0].counts)
     ends = counts.cumsum(0)
     for low in range(0, len(counts), _RUN):
@@ -180,7 +197,9 @@ def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tens
         first, last = int(ends[low] - counts[low]), int(ends[low + len(part) - 1])
         vectors = torch.stack([_fill(torch.from_numpy(shard.answers[first:last]), mask) for shard in shards], dim=1)
         scored = torch.stack([torch.from_numpy(shard.scored[low : low + len(part)]) for shard in shards], dim=1)
-        yield vectors, scored, mask
+        similarity = shards[0].question
+        question = None if similarity is None else torch.from_numpy(similarity[low : low + len(part)]).double()
+        yield vectors, scored, mask, question
 
 
 def _fill(flat: Tensor, mask: Tensor) -> Tensor:

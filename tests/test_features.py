@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 import torch
 
+from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.batch import batch_of_vectors
-from sgpu_lightning.features import BLOCKS, AnswerFeatures
+from sgpu_lightning.features import BLOCKS, AnswerFeatures, blocks_of
 from tests.toy import random_batch
 
 
@@ -101,11 +102,31 @@ def test_settings_that_are_off_are_refused(kwargs, message):
 
 
 @pytest.mark.parametrize(
-    ("block", "what"), [("scored_similarity", "the scored answer's vector"), ("match_fraction", "texts")]
+    ("block", "what"),
+    [
+        ("scored_similarity", "the scored answer's vector"),
+        ("match_fraction", "texts"),
+        ("lengths", "texts"),
+        ("question", "question's vector"),
+    ],
 )
 def test_a_block_without_its_input_says_so(block, what):
     with pytest.raises(ValueError, match=f"feature block '{block}' needs the .*{what.split()[-1]}"):
         AnswerFeatures([block])(batch_of_vectors(torch.randn(2, 5, 8)))
+
+
+def test_every_block_has_the_width_it_promises():
+    batch = random_batch(answers=10)
+    for block in BLOCKS:
+        extract = AnswerFeatures([block])
+        assert extract(batch).shape == (6, *extract.widths), block
+
+
+def test_hidden_states_give_every_block_but_the_question():
+    encoder = VectorSpec(kind="encoder", source="e", dim=4)
+    hidden = VectorSpec(kind="hidden", source="m", dim=4, layer=0, num_layers=2, token="last")
+    assert blocks_of([encoder]) == list(BLOCKS)
+    assert blocks_of([hidden, hidden]) == [block for block in BLOCKS if block != "question"]
 
 
 def test_another_number_of_layers_is_refused():

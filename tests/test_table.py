@@ -8,8 +8,9 @@ import torch
 
 from sgpu_lightning import table as table_module
 from sgpu_lightning.answers.grading import alias_match, exact_match
+from sgpu_lightning.answers.lengths import answer_lengths
 from sgpu_lightning.answers.reader import Skipped
-from sgpu_lightning.answers.record import RecordError
+from sgpu_lightning.answers.record import RecordError, parse_record
 from sgpu_lightning.answers.store import AnswerStore
 from sgpu_lightning.answers.vectors import VectorError
 from sgpu_lightning.embedding.embed import embed_store
@@ -65,10 +66,13 @@ def test_a_row_for_each_answer_set(tmp_path):
         row(id="a", answers=["Paris", "paris.", "Lyon"], gold=["Paris"], question="Capital?", model="m"),
         row(id="b", answers=["x", "y"], greedy="z", label=0, group="g", dataset="d"),
     ]
-    assert table_of(write_rows(tmp_path / "t.jsonl", rows)).rows == [
-        Row(id="a", group="Capital?", label=1, match=2 / 3, scored="Paris", dataset="t", model="m"),
-        Row(id="b", group="g", label=0, match=0.0, scored="z", dataset="d", model=""),
+    table = table_of(write_rows(tmp_path / "t.jsonl", rows))
+    lengths = [answer_lengths(parse_record(one)) for one in rows]
+    assert table.rows == [
+        Row(id="a", group="Capital?", label=1, match=2 / 3, lengths=lengths[0], scored="Paris", dataset="t", model="m"),
+        Row(id="b", group="g", label=0, match=0.0, lengths=lengths[1], scored="z", dataset="d", model=""),
     ]
+    torch.testing.assert_close(table.lengths, torch.tensor(lengths, dtype=torch.float64))
 
 
 def test_labels_and_matches_are_double_precision_with_nan_for_unknown(tmp_path):

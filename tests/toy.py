@@ -84,4 +84,6 @@ def random_batch(sets: int = 6, layers: int = 1, answers: int = 5, dim: int = 7,
         scored=torch.randn(sets, layers, dim, generator=generator, dtype=torch.float64),
         mask=torch.ones(sets, answers, dtype=torch.bool),
         match=torch.rand(sets, generator=generator, dtype=torch.float64),
+        lengths=torch.rand(sets, 6, generator=generator, dtype=torch.float64),
+        question=torch.rand(sets, generator=generator, dtype=torch.float64),
     )

@@ -92,11 +92,14 @@ class VectorShard:
         answers: Vectors of all sets' answers, set after set, [sum of counts, d].
         counts: Number of answers of each set, [B].
         scored: Vector of each set's scored answer, [B, d].
+        question: Cosine of each set's scored answer to its question, [B], 0 where there is no question; None for
+            hidden states, which questions have none of.
     """
 
     answers: npt.NDArray[np.floating]
     counts: npt.NDArray[np.int64]
     scored: npt.NDArray[np.floating]
+    question: npt.NDArray[np.floating] | None = None
 
     @classmethod
     def stack(
@@ -147,6 +150,8 @@ class VectorShard:
 def write_shard(shard: VectorShard, ids: Sequence[str], path: Path, dtype: VectorDtype, where: str) -> None:
     """Write a shard as Parquet: ``id``, ``answers`` list<fixed_size_list<dtype>[d]>, ``scored`` fixed_size_list.
 
+    And ``question`` float32, where the shard has it.
+
     Args:
         shard: The vectors.
         ids: Their answer sets.
@@ -174,6 +179,8 @@ def write_shard(shard: VectorShard, ids: Sequence[str], path: Path, dtype: Vecto
         "answers": pa.ListArray.from_arrays(pa.array(offsets), pa.FixedSizeListArray.from_arrays(flat.ravel(), dim)),
         "scored": pa.FixedSizeListArray.from_arrays(scored.ravel(), dim),
     }
+    if shard.question is not None:
+        columns["question"] = pa.array(shard.question.astype(np.float32))
     pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
 
 
@@ -181,10 +188,12 @@ def read_shard(path: Path) -> VectorShard:
     """Read what `write_shard` wrote, as float32."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, columns=["answers", "scored"])
+    names = [name for name in ("answers", "scored", "question") if name in pq.read_schema(path).names]
+    table = pq.read_table(path, columns=names)
     answers, scored = (table.column(name).combine_chunks() for name in ("answers", "scored"))
     dim = scored.type.list_size
     values = answers.values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     counts = np.diff(answers.offsets.to_numpy()).astype(np.int64)
     flat_scored = scored.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    return VectorShard(values.reshape(-1, dim), counts, flat_scored.reshape(-1, dim))
+    question = table.column("question").to_numpy() if "question" in names else None
+    return VectorShard(values.reshape(-1, dim), counts, flat_scored.reshape(-1, dim), question)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from sgpu_lightning.answers.store import AnswerStore
 from sgpu_lightning.answers.vectors import VectorDtype, VectorShard, VectorSpec
 from sgpu_lightning.embedding.cache import CachedEncoder
 from sgpu_lightning.embedding.encoder import Encoder, SentenceTransformerEncoder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def load_encoder(name: str, *, revision: str | None = None, cache_dir: Path | None = None) -> CachedEncoder:
@@ -32,13 +36,26 @@ def encoder_spec(encoder: Encoder) -> VectorSpec:
 
 
 def embed_records(records: Sequence[AnswerSet], encoder: Encoder) -> VectorShard:
-    """Vectors of the records' answers and scored answers."""
+    """Vectors of the records' answers and scored answers, and how near these are to their questions."""
     texts = [text for record in records for text in (*record.answers, scored_answer(record))]
-    vectors = encoder.encode(texts)
+    # Encoded together: a question that many models were asked is encoded once, and so is an answer.
+    asked = [i for i, record in enumerate(records) if record.question.strip()]
+    vectors = encoder.encode([*texts, *(records[i].question for i in asked)])
+    vectors, questions = vectors[: len(texts)], vectors[len(texts) :]
     counts = np.array([len(record.answers) for record in records], dtype=np.int64)
     is_scored = np.zeros(len(texts), dtype=bool)
     is_scored[np.cumsum(counts + 1) - 1] = True
-    return VectorShard(vectors[~is_scored], counts, vectors[is_scored])
+    scored = vectors[is_scored]
+    similarity = np.zeros(len(records))
+    similarity[asked] = _cosine(scored[asked], questions)
+    return VectorShard(vectors[~is_scored], counts, scored, similarity)
+
+
+def _cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Cosine of the rows, [n]; bad rows are for `VectorShard.check` to refuse."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return np.nan_to_num((a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
 
 
 def embed_store(store: AnswerStore, encoder: Encoder, *, dtype: VectorDtype = "float32", progress: bool = True) -> str:

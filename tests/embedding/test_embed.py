@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from sgpu_lightning.answers.store import AnswerStore, StoreError
-from sgpu_lightning.answers.vectors import VectorError
+from sgpu_lightning.answers.vectors import VectorError, read_shard, write_shard
 from sgpu_lightning.embedding.embed import embed_records, embed_store, encoder_spec
+from sgpu_lightning.embedding.encoder import SentenceTransformerEncoder
 from tests.answers.helpers import encoder, record
 from tests.embedding.helpers import CountingEncoder, vector_of, vectors_of
 
@@ -117,3 +118,15 @@ def test_an_encoder_that_gives_nan_is_stopped_at_the_answer_set(store):
     with pytest.raises(VectorError, match="answer set 'b': expected finite, non-zero vectors, got NaN"):
         embed(store, Broken())
     assert not store.has_vectors("fake", store.shards[0])
+
+
+def test_a_shard_knows_how_near_the_scored_answer_is_to_the_question(tmp_path):
+    minilm = SentenceTransformerEncoder("minilm")
+    asked = "What is the capital of France?"
+    records = [record("a", ["Paris", "Rome"], greedy="Paris", question=asked), record("b", ["x", "y"])]
+    shard = embed_records(records, minilm)
+    question, answer = minilm.encode([asked, "Paris"]).astype(np.float64)
+    expected = question @ answer / np.linalg.norm(question) / np.linalg.norm(answer)
+    np.testing.assert_allclose(shard.question, [expected, 0.0], atol=1e-6)
+    write_shard(shard, ["a", "b"], tmp_path / "s.parquet", "float32", "here")
+    np.testing.assert_allclose(read_shard(tmp_path / "s.parquet").question, [expected, 0.0], atol=1e-6)
