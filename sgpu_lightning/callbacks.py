@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
+from sgpu_lightning.gp import PLATEAU
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -41,7 +43,7 @@ class EvidencePlateau(Callback):
         tolerance: A rise by less than this (nats per answer set) is none.
     """
 
-    def __init__(self, tolerance: float = 5e-4) -> None:
+    def __init__(self, tolerance: float = PLATEAU) -> None:
         self.tolerance = tolerance
         self._last = -math.inf
 

@@ -20,6 +20,7 @@ from sgpu_lightning.embedding.embed import load_encoder
 from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
+from sgpu_lightning.gp import KERNEL_SETS, kernel_sets
 from sgpu_lightning.sources import VectorChoice, open_source
 from sgpu_lightning.splits import (
     SPLITS,
@@ -33,7 +34,6 @@ from sgpu_lightning.splits import (
 from sgpu_lightning.table import AnswerTable
 
 Paths = str | list[str]
-_ONE_BATCH = 4096  # sets in a batch that is not shuffled: a step costs more than its sets
 
 
 class AnswerDataModule(LightningDataModule):
@@ -224,14 +224,12 @@ class AnswerDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches of the training sets; or, where features are ready, one batch of all.
 
-        Of very many, 4096 drawn once: enough to learn a kernel by. `SGPUModule` then solves for the posterior of all.
+        Of very many, the `kernel_sets`; `SGPUModule` then solves for the posterior of all.
         """
         index = self.members["train"]
         if self._data is None or self._data.features is None:
             return self._loader(index, shuffle=True)
-        if len(index) > _ONE_BATCH:
-            index = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))[:_ONE_BATCH]]
-        return self._loader(index)
+        return self._loader(index[kernel_sets(len(index))])
 
     def val_dataloader(self) -> DataLoader:
         """The validation sets."""
@@ -246,7 +244,8 @@ class AnswerDataModule(LightningDataModule):
         return self._loader(self._everything)
 
     def _loader(self, index: Tensor, *, shuffle: bool = False) -> DataLoader:
-        size = self.batch_size if shuffle else _ONE_BATCH
+        # Without shuffling, as many as a kernel is learned on: a step costs more than its sets.
+        size = self.batch_size if shuffle else KERNEL_SETS
         return DataLoader(_Positions(self, index), batch_size=size, shuffle=shuffle, collate_fn=_as_is)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgpu_lightning import AnswerDataModule, datamodule
+from sgpu_lightning import AnswerDataModule, gp
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
 from sgpu_lightning.splits import SPLITS, SplitError, split_of
@@ -134,7 +134,7 @@ class TestBatches:
         data.load(AnswerFeatures(["spectrum"]))
         (batch,) = data.train_dataloader()
         assert batch.index.tolist() == data.members["train"].tolist()
-        monkeypatch.setattr(datamodule, "_ONE_BATCH", 50)
+        monkeypatch.setattr(gp, "KERNEL_SETS", 50)
         (some,) = data.train_dataloader()
         (same,) = data.train_dataloader()
         assert len(set(some.index.tolist())) == 50

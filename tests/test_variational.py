@@ -7,8 +7,11 @@ import pytest
 import torch
 from scipy import integrate, optimize, stats
 
-from sgpu_lightning.gp import GPClassifier, kernel_optimizer
+from sgpu_lightning import AnswerDataModule
+from sgpu_lightning.gp import KERNEL_SETS, GPClassifier, fit_classifier, kernel_optimizer, kernel_sets
+from sgpu_lightning.training import fit
 from sgpu_lightning.variational import Posterior, Projection, best_posterior, bound, expected_log_prob
+from tests.toy import toy_store
 
 
 def data(count: int = 300) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,3 +125,25 @@ def test_learning_the_kernel_raises_the_evidence(kernel):
     optimizer.step(loss)
     assert classifier.evidence(features, labels).item() > before + 1e-3
     assert classifier.latent.log_length.shape == (2,)
+
+
+def test_a_fit_without_a_trainer_is_that_of_the_module(tmp_path):
+    toy_store(tmp_path / "store")
+    data = AnswerDataModule(str(tmp_path / "store"), encoder=None)
+    module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
+    batch = data.take(data.members["train"])
+    ours = fit_classifier(batch.features, batch.label, module.features.widths)
+    test = data.take(data.members["test"]).features
+    torch.testing.assert_close(ours.freeze()(test).p_correct, module.gp.freeze()(test).p_correct, atol=1e-6, rtol=0)
+
+
+def test_the_kernel_of_very_many_sets_is_learned_on_some_of_them_and_the_posterior_on_all():
+    some = kernel_sets(10_000)
+    assert len(some) == len(set(some.tolist())) == KERNEL_SETS
+    assert kernel_sets(10_000, 1).tolist() != some.tolist()
+    assert kernel_sets(5).tolist() == list(range(5))
+    features, labels = data(6000)
+    all_of_them = fit_classifier(features, labels, num_inducing=16)
+    few = fit_classifier(features[kernel_sets(6000)], labels[kernel_sets(6000)], num_inducing=16)
+    wide, narrow = (classifier.freeze()(features).latent_variance.mean() for classifier in (few, all_of_them))
+    assert narrow < wide
