@@ -1,4 +1,4 @@
-"""Scores of the graph over a set's answers: Laplacian spectra (Lin et al.) and kernel language entropy (Nikitin et al.).
+"""Scores of the graph over a set's answers: Laplacian spectra (Lin et al.), kernel language entropy (Nikitin et al.).
 
 Every score stands for each kind of weights in `AFFINITIES`: ``eigv_jaccard``, ``eigv_cosine`` and so on.
 """
@@ -85,7 +85,7 @@ def matern_entropy(weights: Tensor, nu: float = MATERN_NU, kappa: float = MATERN
 @register(
     "kle_heat_lm_polygraph",
     sign=-1,
-    low="0",
+    low="that of n equal answers",
     high="1",
     needs=("nli",),
     source=f"{_KLE}; as lm-polygraph 0.7.0, KernelLanguageEntropy",
@@ -101,7 +101,6 @@ def kle_heat_lm_polygraph(group: SetGroup) -> Tensor:
 
 def _register_graph_scores(name: str, kind: Affinity) -> None:
     graph = f"of the graph weighted by {kind.words}"
-    # By name, for AFFINITIES has those that lm-polygraph has, and others.
     lin = f"{_LIN}; as lm-polygraph 0.7.0 with Jaccard_score" if name == "jaccard" else _LIN
 
     @register(
@@ -143,7 +142,7 @@ def _register_graph_scores(name: str, kind: Affinity) -> None:
     @register(
         f"kle_heat_{name}",
         sign=-1,
-        low="0",
+        low="that of n equal answers, 1.30 for n = 10",
         high="ln n",
         needs=kind.needs,
         source=_KLE,
@@ -155,7 +154,7 @@ def _register_graph_scores(name: str, kind: Affinity) -> None:
     @register(
         f"kle_matern_{name}",
         sign=-1,
-        low="0",
+        low="that of n equal answers, 1.99 for n = 10",
         high="ln n",
         needs=kind.needs,
         source=_KLE,

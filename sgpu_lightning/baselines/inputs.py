@@ -266,14 +266,32 @@ class SetGroup:
 
     @cached_property
     def similarity(self) -> Tensor:
-        """The given similarities, float64 [b, n, n]."""
+        """The given similarities, float64 [b, n, n].
+
+        Raises:
+            SGPUError: If they are no similarities.
+        """
         assert self.inputs.similarity is not None
-        return self.inputs.similarity[self.rows, : self.count, : self.count].double()
+        values = self.inputs.similarity[self.rows, : self.count, : self.count].double()
+        unit = torch.allclose(values.diagonal(dim1=1, dim2=2), torch.ones((), dtype=torch.float64))
+        if not (unit and bool(((values >= 0) & (values <= 1)).all()) and torch.allclose(values, values.mT)):
+            raise SGPUError(
+                "similarity: expected symmetric matrices of numbers in [0, 1] with unit diagonal, got others; clamp "
+                "negative cosines, and take the mean of both directions"
+            )
+        return values
 
     @cached_property
     def nli(self) -> NLIMatrices:
-        """What the NLI model says, of these sets."""
-        return self.inputs.nli_matrices.take(self.rows, self.count)
+        """What the NLI model says, of these sets.
+
+        Raises:
+            SGPUError: If that is not finite.
+        """
+        matrices = self.inputs.nli_matrices.take(self.rows, self.count)
+        if not torch.isfinite(matrices.logits).all():
+            raise SGPUError("nli: expected finite logits, got NaN or infinity; check the NLI model")
+        return matrices
 
     @cached_property
     def stored(self) -> StoredNumbers:

@@ -128,7 +128,8 @@ class NLICrossEncoder:
 
     @cached_property
     def _order(self) -> list[int]:
-        names = {str(label).lower(): int(i) for i, label in self._model.model.config.id2label.items()}
+        classes = getattr(self._model.config, "id2label", None) or {}
+        names = {str(label).lower(): int(i) for i, label in classes.items()}
         if set(names) != set(LABELS):
             raise NLIError(
                 f"NLI model '{self.name}': expected the classes {', '.join(LABELS)}, got {', '.join(names)}; "

@@ -51,12 +51,12 @@ class Score:
         values = torch.full((len(inputs),), torch.nan, dtype=torch.float64)
         for group in inputs.groups:
             if group.has.issuperset(self.needs):
-                values[group.rows] = self.function(group)
+                values[group.rows] = self.function(group) + 0.0  # -0.0 becomes 0.0
         return values
 
     def confidence(self, inputs: ScoreInputs) -> Tensor:
         """The score oriented so that higher is more confident, float64 [B]; NaN for sets that lack what it needs."""
-        return self.sign * self.raw(inputs)
+        return self.sign * self.raw(inputs) + 0.0
 
     def lacking(self, inputs: ScoreInputs) -> dict[str, int]:
         """Why sets are left out, and how many for each reason; a set counts for the first that holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -35,10 +36,10 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _jaccard(group: SetGroup) -> Tensor:
-    words = {}
+    words = cache(_words)
 
     def overlap(one: str, other: str) -> float:
-        first, second = (words.get(text) or words.setdefault(text, _words(text)) for text in (one, other))
+        first, second = words(one), words(other)
         union = len(first | second)
         return len(first & second) / union if union else 0.0
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from sgpu_lightning.baselines.inputs import SetGroup
 from sgpu_lightning.baselines.lexical import rouge_l_matrix
 from sgpu_lightning.baselines.registry import register
+from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.spectrum import eigenspectrum, gram
 
 EIGENSCORE_ALPHA = 1e-3
@@ -57,7 +56,10 @@ def centred_covariance(group: SetGroup) -> Tensor:
     def make() -> Tensor:
         parts = [part.double() for part in torch.split(group.vectors, _sets_at_a_time(group))]
         centred = (part - part.mean(-1, keepdim=True) for part in parts)
-        return torch.cat([part @ part.mT for part in centred])
+        covariance = torch.cat([part @ part.mT for part in centred])
+        if not torch.isfinite(covariance).all():
+            raise SGPUError("vectors: expected finite numbers, got NaN or infinity; check what made the vectors")
+        return covariance
 
     return group.remember("centred covariance", make)
 
@@ -99,7 +101,7 @@ def eigenscore_inside(group: SetGroup) -> Tensor:
     "logdet",
     sign=-1,
     low="(ln n + (n - 1) ln 1e-6) / 2n",
-    high="0",
+    high="ln(1 + 1e-6) / 2",
     needs=("vectors",),
     source="the semantic volume of UMPIRE, Lau et al. (arXiv 2602.24195), without its likelihood term",
 )
@@ -109,9 +111,7 @@ def logdet(group: SetGroup) -> Tensor:
     return values.log().mean(-1) / 2
 
 
-@register(
-    "snne", sign=-1, low="-10 - ln n", high="10 - ln n", needs=("vectors",), source=f"{_SNNE}, tau = 0.1 on cosines"
-)
+@register("snne", sign=-1, low="-10 - ln n", high="-10", needs=("vectors",), source=f"{_SNNE}, tau = 0.1 on cosines")
 def snne(group: SetGroup) -> Tensor:
     """- mean over i of the logsumexp over j, i included, of the cosines / 0.1."""
     return soft_neighbours(group.cosines, SNNE_TAU)
@@ -121,8 +121,3 @@ def snne(group: SetGroup) -> Tensor:
 def snne_rouge(group: SetGroup) -> Tensor:
     """- mean over i of the logsumexp over j, i included, of the ROUGE-L F1 of answers i and j."""
     return soft_neighbours(rouge_l_matrix(group), 1.0)
-
-
-def least_logdet(count: int) -> float:
-    """What `logdet` is where all n answers agree."""
-    return (math.log(count + LOGDET_EPSILON) + (count - 1) * math.log(LOGDET_EPSILON)) / (2 * count)
