@@ -5,16 +5,28 @@ from sgpu_lightning.metrics.calibration import AdaptiveCalibrationError, Calibra
 from sgpu_lightning.metrics.collection import probability_metrics
 from sgpu_lightning.metrics.ranking import AUARC, AURAC, AUROC
 from sgpu_lightning.metrics.scoring import BrierScore, NegativeLogLikelihood
+from sgpu_lightning.metrics.selective import (
+    AURC,
+    AccuracyAtCoverage,
+    CoverageAtRisk,
+    PredictionRejectionRatio,
+    RiskCoverageCurve,
+)
 
 __all__ = [
     "AUARC",
     "AURAC",
+    "AURC",
     "AUROC",
+    "AccuracyAtCoverage",
     "AdaptiveCalibrationError",
     "BrierScore",
     "CalibrationError",
     "CalibrationNoiseFloor",
+    "CoverageAtRisk",
     "NegativeLogLikelihood",
+    "PredictionRejectionRatio",
     "ProbabilityMetric",
+    "RiskCoverageCurve",
     "probability_metrics",
 ]

@@ -19,6 +19,10 @@ FUNCTIONAL = {
     metrics.AUROC: functional.auroc,
     metrics.AUARC: functional.auarc,
     metrics.AURAC: functional.aurac,
+    metrics.AURC: functional.aurc,
+    metrics.PredictionRejectionRatio: functional.prediction_rejection_ratio,
+    metrics.AccuracyAtCoverage: functional.accuracy_at_coverage,
+    metrics.CoverageAtRisk: functional.coverage_at_risk,
 }
 every_metric = pytest.mark.parametrize(("cls", "function"), FUNCTIONAL.items())
 every_class = pytest.mark.parametrize("cls", FUNCTIONAL)
@@ -32,7 +36,7 @@ def updated(metric, probs, labels, size=37):
 
 def test_every_exported_class_is_tested():
     classes = {getattr(metrics, name) for name in metrics.__all__ if isinstance(getattr(metrics, name), type)}
-    assert classes - {metrics.ProbabilityMetric} == FUNCTIONAL.keys()
+    assert classes - {metrics.ProbabilityMetric, metrics.RiskCoverageCurve} == FUNCTIONAL.keys()
 
 
 @every_metric
@@ -157,6 +161,35 @@ def test_noise_floor_arguments_reach_the_functional():
     assert metrics.CalibrationNoiseFloor(num_bins=4, num_resamples=10, seed=7)(probs, labels) == expected
     with pytest.raises(ValueError, match="`num_resamples`: expected a positive integer, got 0"):
         metrics.CalibrationNoiseFloor(num_resamples=0)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "default"),
+    [
+        (metrics.PredictionRejectionRatio, "max_rejection", 1.0),
+        (metrics.AccuracyAtCoverage, "coverage", 0.8),
+        (metrics.CoverageAtRisk, "risk", 0.1),
+    ],
+)
+def test_shares_reach_the_functional(cls, name, default):
+    probs, labels = random_answers(90)
+    assert cls(**{name: 0.35})(probs, labels) == FUNCTIONAL[cls](probs, labels, 0.35)
+    assert cls()(probs, labels) == FUNCTIONAL[cls](probs, labels, default)
+    with pytest.raises(ValueError, match=rf"`{name}`: expected a number in \(0, 1\], got 0"):
+        cls(**{name: 0})
+
+
+def test_the_risk_coverage_curve_is_that_of_the_functional():
+    probs, labels = random_answers(90, levels=10)
+    curve = updated(metrics.RiskCoverageCurve(), probs, labels).compute()
+    assert torch.equal(curve, torch.stack(functional.risk_coverage_curve(probs, labels)))
+
+
+def test_single_class_prr_is_nan():
+    metric = metrics.PredictionRejectionRatio()
+    metric.update(torch.tensor([0.5, 0.6]), torch.tensor([0, 0]))
+    with pytest.warns(UserWarning, match="PRR is undefined: expected right and wrong answers, got 2 of label 0"):
+        assert metric.compute().isnan()
 
 
 def test_single_class_auroc_is_nan():

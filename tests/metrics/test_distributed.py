@@ -69,4 +69,5 @@ def test_two_processes_give_what_one_gives(tmp_path: Path):
             assert got.keys() == expected.keys()
             for key, value in got.items():
                 assert value.dtype == torch.float64
-                assert value.item() == pytest.approx(expected[key].item(), abs=1e-12), (rank, name, key)
+                assert value.shape == expected[key].shape
+                assert (value - expected[key]).abs().max() < 1e-12, (rank, name, key)

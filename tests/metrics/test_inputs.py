@@ -8,7 +8,12 @@ import torch
 from sgpu_lightning.metrics import functional
 from sgpu_lightning.metrics.functional.inputs import average_over_ties, float64_device
 
-PAIRWISE = [getattr(functional, name) for name in functional.__all__ if name != "calibration_noise_floor"]
+# What does not take P(correct) and labels, or does not give one number.
+OTHERS = {
+    *("calibration_noise_floor", "risk_coverage_curve", "unit_ranks", "bootstrap", "bootstrap_interval"),
+    *("paired_bootstrap", "Interval", "Comparison"),
+}
+PAIRWISE = [getattr(functional, name) for name in functional.__all__ if name not in OTHERS]
 BINNED = [functional.calibration_error, functional.adaptive_calibration_error]
 
 WRONG_INPUTS = {
@@ -65,6 +70,36 @@ def test_ties_are_averaged_in_ascending_order():
     assert probs[1] != probs[2]
     values = torch.tensor([4.0, 1.0, 2.0, 3.0], dtype=torch.float64)
     assert average_over_ties(probs, values).tolist() == [1.5, 1.5, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("share", [0, 1.5, -0.1, True, "0.5", float("nan")])
+def test_shares_are_above_0_and_at_most_1(share):
+    probs, labels = torch.tensor([0.5, 0.7]), torch.tensor([1, 0])
+    for metric, name in (
+        (functional.prediction_rejection_ratio, "max_rejection"),
+        (functional.accuracy_at_coverage, "coverage"),
+        (functional.coverage_at_risk, "risk"),
+    ):
+        with pytest.raises(ValueError, match=rf"`{name}`: expected a number in \(0, 1\], got "):
+            metric(probs, labels, share)
+
+
+def test_unit_ranks_keep_order_and_ties():
+    scores = torch.tensor([-3.0, 1e6, 0.1 + 0.2, 0.3, -2.0], dtype=torch.float64)
+    assert functional.unit_ranks(scores).tolist() == pytest.approx([0, 1, 2 / 3, 2 / 3, 1 / 3])
+    assert functional.unit_ranks(torch.zeros(3)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([], "`scores`: expected a tensor of shape (n,) with n > 0, got shape (0,)"),
+        ([0.5, float("nan")], "`scores`: expected finite numbers, got nan at index 1 (1 of 2"),
+    ],
+)
+def test_unit_ranks_need_finite_scores(scores, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        functional.unit_ranks(torch.tensor(scores))
 
 
 def test_float64_falls_back_to_the_cpu_where_there_is_none():

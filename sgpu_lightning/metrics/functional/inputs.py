@@ -60,6 +60,48 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(f"`{name}`: expected a positive integer, got {value!r}")
 
 
+def check_share(name: str, value: float) -> None:
+    """Check that a share of answers is in (0, 1].
+
+    Raises:
+        ValueError: Naming the argument and what was got.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(f"`{name}`: expected a number in (0, 1], got {value!r}")
+
+
+def unit_ranks(scores: Tensor) -> Tensor:
+    """Map any scores to [0, 1] in their order, so that metrics which rank can take them in place of P(correct).
+
+    Scores that agree to ten decimals of the greatest magnitude among them are ties, and get the same value. It says
+    nothing of calibration.
+
+    Args:
+        scores: Higher = more confident, finite, any real dtype, shape ``(n,)``.
+
+    Returns:
+        Float64 of shape ``(n,)``.
+
+    Raises:
+        ValueError: If scores are not as described.
+
+    Example:
+        >>> from torch import tensor
+        >>> from sgpu_lightning.metrics.functional import unit_ranks
+        >>> unit_ranks(tensor([-3.0, 20.0, -3.0, 5.0]))
+        tensor([0.0000, 1.0000, 0.0000, 0.5000], dtype=torch.float64)
+
+    """
+    if scores.ndim != 1 or not len(scores):
+        raise ValueError(f"`scores`: expected a tensor of shape (n,) with n > 0, got shape {tuple(scores.shape)}")
+    values = _as_float64(scores)
+    if not values.isfinite().all():
+        raise ValueError(f"`scores`: expected finite numbers, got {_describe(values, ~values.isfinite())}")
+    scale = values.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
+    levels, level = torch.unique((values / scale).round(decimals=10), return_inverse=True)
+    return level.double() / max(1, len(levels) - 1)
+
+
 def float64_device(device: torch.device) -> torch.device:
     """The device itself where it has float64, else the CPU (Apple's MPS has none)."""
     return torch.device("cpu") if device.type == "mps" else device
