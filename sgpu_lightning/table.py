@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sgpu_lightning.answers.grading import Grader, label_of
 from sgpu_lightning.answers.lengths import answer_lengths
+from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.scored import match_fraction, scored_answer
 from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, describe_specs, specs_match
 from sgpu_lightning.batch import AnswerBatch
@@ -71,6 +72,11 @@ class AnswerTable:
             )
         self.sources.append(source)
         return range(start, len(self.rows))
+
+    def records(self) -> Iterator[AnswerSet]:
+        """The records themselves, read again, in the rows' order."""
+        for source in self.sources:
+            yield from source.records()
 
     def refuse_duplicates(self) -> None:
         """Refuse an answer set that is there twice: it would count twice, and make figures look surer than they are.

@@ -1,0 +1,1 @@
+"""How well P(correct) does: comparison with other scores, and transfer to other models and data."""

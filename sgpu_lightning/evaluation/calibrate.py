@@ -1,0 +1,34 @@
+"""From a score to P(correct): isotonic regression and Platt's logistic map, fitted on labelled answer sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Map = Callable[[Tensor], Tensor]
+
+
+def isotonic(scores: Tensor, labels: Tensor) -> Map:
+    """The best monotone map by squared error; held between 1/(n+2) and 1 - 1/(n+2), so that no answer is certain.
+
+    Args:
+        scores: Higher is more confident, float64 [n].
+        labels: 1.0 or 0.0, [n].
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    least = 1.0 / (len(labels) + 2)
+    fitted = IsotonicRegression(y_min=least, y_max=1.0 - least, out_of_bounds="clip")
+    fitted.fit(scores.numpy(), labels.numpy())
+    return lambda values: torch.from_numpy(fitted.predict(values.numpy())).double()
+
+
+def platt(scores: Tensor, labels: Tensor) -> Map:
+    """Logistic regression on the standardised score (Platt, 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, scale = scores.mean(), scores.std().clamp_min(1e-12)
+    fitted = LogisticRegression().fit(((scores - mean) / scale).numpy()[:, None], labels.numpy())
+    return lambda values: torch.from_numpy(fitted.predict_proba(((values - mean) / scale).numpy()[:, None])[:, 1])

@@ -1,0 +1,194 @@
+"""One file or store made ready for evaluation: labels, groups, features and scores of its labelled answer sets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sgpu_lightning.answers.record import AnswerSet
+from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_scores
+from sgpu_lightning.datamodule import AnswerDataModule
+from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.features import AnswerFeatures, FeatureBlock, blocks_of
+
+FEATURE_SIZE = 10  # reference number of answers
+
+
+class EvaluationError(SGPUError):
+    """Answer sets that cannot be evaluated on, or a comparison that would not be fair."""
+
+
+@dataclass(kw_only=True)
+class EvaluationSet:
+    """The n labelled answer sets of one file or store.
+
+    Args:
+        name: The file's or store's name without folder and suffix.
+        ids: Of the answer sets.
+        labels: 1.0 right, 0.0 wrong, [n].
+        groups: What must not be split apart, [n].
+        models: Names of the models that answered.
+        datasets: Names of what they were asked.
+        blocks: Feature blocks.
+        widths: Features in each block.
+        features: Float64 [n, F].
+        scores: Every other score that these answer sets have the inputs for.
+        hidden: The scored answers' hidden states [n, d]; None for an encoder's vectors.
+        counts: Number of answers of each set, int64 [n].
+        left_out: How many sets without label were left out.
+        fingerprint: Of the answers, labels and vectors.
+    """
+
+    name: str
+    ids: list[str]
+    labels: Tensor
+    groups: list[str]
+    models: list[str]
+    datasets: list[str]
+    blocks: list[FeatureBlock]
+    widths: list[int]
+    features: Tensor
+    scores: ScoreTable
+    hidden: Tensor | None = field(repr=False)
+    counts: Tensor
+    left_out: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(self.labels.mean())
+
+    def columns(self, blocks: Sequence[str]) -> tuple[Tensor, list[int]]:
+        """The features of these blocks, [n, F'], and their widths.
+
+        Raises:
+            EvaluationError: If a block is not there.
+        """
+        if missing := [block for block in blocks if block not in self.blocks]:
+            raise EvaluationError(f"{self.name}: expected feature blocks {', '.join(blocks)}, lacks {missing}")
+        parts = dict(zip(self.blocks, torch.split(self.features, self.widths, dim=1), strict=True))
+        return torch.cat([parts[block] for block in blocks], dim=1), [parts[block].shape[1] for block in blocks]
+
+
+def load_evaluation_set(
+    path: str | Path,
+    *,
+    encoder: str | None = "minilm",
+    layers: list[int] | None = None,
+    token: str | None = None,
+    grader: str = "alias",
+    cache_dir: str | None = None,
+    scores: Sequence[str] | None = None,
+    nli: NLI | None = None,
+) -> EvaluationSet:
+    """Read, grade, embed and extract features and scores.
+
+    Args:
+        path: An answer file or a store.
+        encoder: See `AnswerDataModule`; None for a store's hidden states.
+        layers: Likewise.
+        token: Likewise.
+        grader: Likewise.
+        cache_dir: Likewise.
+        scores: Names of other scores; None for all.
+        nli: For the scores that need one.
+
+    Raises:
+        EvaluationError: If no answer set has a label.
+    """
+    data = AnswerDataModule(
+        str(path),
+        encoder=encoder,
+        layers=layers,
+        token=token,  # type: ignore[arg-type]
+        grader=grader,
+        cache_dir=cache_dir,
+        val_fraction=0.0,
+        test_fraction=0.0,
+    )
+    data.setup()
+    specs = data.vector_specs
+    extract = AnswerFeatures(blocks_of(specs), size=FEATURE_SIZE, num_layers=len(specs))
+    known = ~torch.isnan(data.table.labels)
+    if not bool(known.any()):
+        raise EvaluationError(f"{path}: none of {len(known)} answer sets has a label or gold answers to grade by")
+    rows = known.nonzero().squeeze(1)
+    records = [record for record, keep in zip(data.table.records(), known.tolist(), strict=True) if keep]
+    features, tables, hidden = _extract(data, extract, known, records, scores, nli)
+    table = [data.table.rows[i] for i in rows.tolist()]
+    return EvaluationSet(
+        name=Path(path).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet"),
+        ids=[row.id for row in table],
+        labels=data.table.labels[rows],
+        groups=[row.group for row in table],
+        models=sorted({row.model for row in table}),
+        datasets=sorted({row.dataset for row in table}),
+        blocks=list(extract.blocks),
+        widths=extract.widths,
+        features=features,
+        scores=tables,
+        hidden=hidden if specs[0].kind == "hidden" else None,
+        counts=torch.tensor([len(record.answers) for record in records]),
+        left_out=int((~known).sum()),
+        fingerprint=_fingerprint(features, data.table.labels[rows], [row.id + "\0" + row.group for row in table]),
+    )
+
+
+def _extract(
+    data: AnswerDataModule,
+    extract: AnswerFeatures,
+    known: Tensor,
+    records: Sequence[AnswerSet],
+    names: Sequence[str] | None,
+    nli: NLI | None,
+) -> tuple[Tensor, ScoreTable, Tensor]:
+    """Features [n, F], scores, and the scored answers' vectors of the first layer [n, d], run after run."""
+    features, hidden, tables = [], [], []
+    start = 0
+    for run in data.table.runs():
+        keep = known[run.index].nonzero().squeeze(1)
+        part = run.take(keep)
+        if not len(part):
+            continue
+        features.append(extract(part))
+        assert part.scored is not None
+        assert part.vectors is not None
+        hidden.append(part.scored[:, 0])
+        own = records[start : start + len(part)]
+        start += len(part)
+        inputs = ScoreInputs(records=own, vectors=part.vectors[:, 0], scored=part.scored[:, 0], nli=nli)
+        tables.append((len(own), compute_scores(inputs, names)))
+    return torch.cat(features).detach(), _join(tables), torch.cat(hidden)
+
+
+def _join(tables: Sequence[tuple[int, ScoreTable]]) -> ScoreTable:
+    """Scores of several runs as one; NaN where a run lacks a score's inputs."""
+    names = list(dict.fromkeys(name for _, table in tables for name in table.confidence))
+    lacking = {count: torch.full((count,), torch.nan, dtype=torch.float64) for count, _ in tables}
+    confidence = {
+        name: torch.cat([table.confidence.get(name, lacking[count]) for count, table in tables]) for name in names
+    }
+    left_out: dict[str, dict[str, int]] = {}
+    for _, table in tables:
+        for name, reasons in table.left_out.items():
+            for reason, count in reasons.items():
+                left_out.setdefault(name, {})[reason] = left_out.get(name, {}).get(reason, 0) + count
+    return ScoreTable(confidence, left_out)
+
+
+def _fingerprint(features: Tensor, labels: Tensor, names: Sequence[str]) -> str:
+    digest = hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass"))
+    digest.update(labels.numpy().tobytes())
+    # Rounded: another number of threads moves the last bits.
+    digest.update(features.round(decimals=6).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""What is compared: every method gives a ranking and a P(correct) of answer sets it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sgpu_lightning.baselines import SUPERVISED, SupervisedBaseline
+from sgpu_lightning.evaluation.calibrate import isotonic, platt
+from sgpu_lightning.evaluation.evalset import EvaluationSet
+from sgpu_lightning.gp import fit_classifier
+
+Kind = Literal["sgpu", "supervised", "unsupervised"]
+PLAIN, DEFAULT = "sgpu_spectrum", "sgpu"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a method says of held-out answer sets; each float64 [n].
+
+    Args:
+        rank: Higher is more confident; what AUROC and AUARC are taken of.
+        p_correct: What Brier, NLL and ECE are taken of.
+        platt: P(correct) by Platt's calibration, where ``p_correct`` is by isotonic regression; else the same.
+    """
+
+    rank: Tensor
+    p_correct: Tensor
+    platt: Tensor
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to P(correct).
+
+    Args:
+        name: Unique.
+        kind: ``sgpu``, ``supervised``, or an ``unsupervised`` score calibrated on the training part.
+        predict: From an evaluation set and the rows [t] to fit on, of the rows [n] to predict.
+    """
+
+    name: str
+    kind: Kind
+    predict: Callable[[EvaluationSet, Tensor, Tensor], Forecast]
+
+
+def methods_for(data: EvaluationSet) -> list[Method]:
+    """Every method the answer sets have the inputs for: SGPU first, then supervised, then unsupervised ones."""
+    found = [_gp(DEFAULT, data.blocks), _gp(PLAIN, ["spectrum"])]
+    found += [_supervised(one) for one in SUPERVISED.values() if one.takes == "features" or data.hidden is not None]
+    complete = [name for name, values in data.scores.confidence.items() if not bool(values.isnan().any())]
+    return found + [_score(name) for name in complete]
+
+
+def _gp(name: str, blocks: list[str] | list[object]) -> Method:
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        features, widths = data.columns([str(block) for block in blocks])
+        classifier = fit_classifier(features[train], data.labels[train], widths)
+        p = classifier.freeze()(features[test]).p_correct
+        return Forecast(p, p, p)
+
+    return Method(name, "sgpu", predict)
+
+
+def _supervised(baseline: SupervisedBaseline) -> Method:
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        rows = data.features if baseline.takes == "features" else data.hidden
+        assert rows is not None
+        groups = [data.groups[i] for i in train.tolist()]
+        p = baseline.fit(rows[train], data.labels[train], groups).predict(rows[test])
+        return Forecast(p, p, p)
+
+    return Method(baseline.name, "supervised", predict)
+
+
+def _score(name: str) -> Method:
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        values, labels = data.scores.confidence[name], data.labels[train]
+        return Forecast(
+            values[test], isotonic(values[train], labels)(values[test]), platt(values[train], labels)(values[test])
+        )
+
+    return Method(name, "unsupervised", predict)
+
+
+def cross_validate(method: Method, data: EvaluationSet, folds: Tensor) -> Forecast:
+    """Forecasts of every answer set by the method fitted on the other folds."""
+    parts = [torch.zeros(len(data), dtype=torch.float64) for _ in range(3)]
+    for fold in torch.unique(folds).tolist():
+        train, test = (folds != fold).nonzero().squeeze(1), (folds == fold).nonzero().squeeze(1)
+        forecast = method.predict(data, train, test)
+        for part, values in zip(parts, (forecast.rank, forecast.p_correct, forecast.platt), strict=True):
+            part[test] = values.double()
+    return Forecast(*parts)
