@@ -13,6 +13,7 @@ from sgpu_lightning.answers.grading import alias_match, exact_match
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.tasks import load_task
 from sgpu_lightning.testbed import digit_questions
+from sgpu_lightning.testbed.demo import picture
 from sgpu_lightning.testbed.digits import (
     ASKED,
     IMAGE_SIZE,
@@ -85,6 +86,15 @@ def test_images_get_further_from_their_source_with_strength():
     distance = np.abs(views.pixels[:, ::3, ::3] / 255 - images).mean(axis=(1, 2))
     means = [distance[views.strengths == strength].mean() for strength in range(len(STRENGTHS))]
     assert means == sorted(means)
+
+
+def test_the_terminal_shows_paper_blank_and_ink_full(tmp_path):
+    pixels = np.zeros((24, 24), dtype=np.uint8)
+    pixels[3:6, 6:9] = 255
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    rows = [" " * 20] * 8
+    rows[1] = f"{' ' * 8}██{' ' * 10}"
+    assert picture(tmp_path / "image.png").split("\n") == rows
 
 
 def test_a_covered_square_has_one_grey(monkeypatch):
