@@ -14,13 +14,16 @@ def test_the_demo_goes_the_whole_way_and_goes_on_from_what_is_there(tmp_path, mo
     args = ["demo", "--out", "d", "--questions", "200", "--steps", "60"]
     assert main(args) == 0
     out = capsys.readouterr().out
-    for row in ("small, white-box", "small, black-box", "large, white-box", "large, black-box"):
-        assert row in out
+    for model in ("small", "large", "digits"):
+        assert f"{model}, white-box" in out
+        assert f"{model}, black-box" in out
     assert "eigenvalues, hidden states" in out
     assert "its greedy answers are right on" in out
     assert "AUROC" in out
     assert main(args) == 0
-    assert "train the small model" not in capsys.readouterr().out
+    again = capsys.readouterr().out
+    assert "train the small model" not in again
+    assert "train the digits model" not in again
     assert main(["sample", "--model", "d/models/small", "--task", "d/questions.jsonl", "--out", "w", "--limit", "200",
                  "--sampling.max_new_tokens", "10", "--batch_size", "32"]) == 0  # fmt: skip
     assert main(["fit", "--data.answers", "w", "--data.encoder", "null", "--trainer.max_steps", "25"]) == 0

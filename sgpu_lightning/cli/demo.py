@@ -10,12 +10,13 @@ from jsonargparse import auto_cli
 def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: int | None = None) -> None:
     """Go the whole way on tiny models trained on the spot, offline.
 
-    Trains two language models on a toy world, samples their answers with hidden states recorded, embeds the
-    answers with the offline encoder, and fits and evaluates white-box and black-box predictors of both.
+    Trains two language models on a toy world and a vision-language model on handwritten digits, samples their answers
+    with hidden states recorded, embeds the answers with the offline encoder, and fits and evaluates white-box and
+    black-box predictors of each.
 
     Args:
         out: Folder for models, answers and checkpoints. What is there already is used again.
-        questions: How many questions to ask; null for all.
+        questions: How many questions to ask each model; null for all.
         steps: Training steps of each model; null for the testbed's own.
     """
     from rich.console import Console
@@ -29,7 +30,8 @@ def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: 
         f"\nmodels, answers and checkpoints are in {out}. Go on with:\n"
         f"  sgpu predict --checkpoint {best} --out {out}/predictions.jsonl\n"
         f"  sgpu sample --model {out}/models/large --task {out}/questions.jsonl --out runs/white\n"
-        "  sgpu fit --config configs/white_box.yaml --data.answers runs/white",
+        "  sgpu fit --config configs/white_box.yaml --data.answers runs/white\n"
+        f"  sgpu sample --model {out}/models/digits --task digits --out runs/digits",
         markup=False,
         highlight=False,
         soft_wrap=True,

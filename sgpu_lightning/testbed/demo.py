@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -16,8 +18,10 @@ from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.sampling.settings import SamplingSettings
 from sgpu_lightning.spectrum import cosine_gram, eigenspectrum, gram
-from sgpu_lightning.tasks import load_task
+from sgpu_lightning.tasks import Question, load_task
+from sgpu_lightning.testbed.digits import digit_questions
 from sgpu_lightning.testbed.language import build_language_model
+from sgpu_lightning.testbed.vision import build_vision_model
 from sgpu_lightning.testbed.world import write_questions
 from sgpu_lightning.training import Fitted, fit, metrics_table
 
@@ -25,52 +29,86 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ModelSize = Literal["small", "large"]
+DIGITS = "digits"  # the vision-language model's name in what is printed, and its task's
 _BATCH = 32  # questions at a time: the models are tiny
 _MAX_NEW_TOKENS = 10  # the testbed's answers are shorter
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A model of the demo.
+
+    Args:
+        name: As it is shown, and of its folders.
+        learns: What it is trained on, in words.
+        build: Trains it and saves it in a folder.
+        task: The records' ``dataset``.
+        questions: What it is asked.
+    """
+
+    name: str
+    learns: str
+    build: Callable[[Path], Path]
+    task: str
+    questions: list[Question]
 
 
 def run_demo(
     out: Path, console: Console, *, questions: int | None = None, steps: int | None = None
 ) -> dict[str, Fitted]:
-    """Train two models, and fit and evaluate white-box and black-box predictors of each.
+    """Train two language models and a vision-language one; fit and evaluate two predictors of each.
 
     Args:
         out: Folder for models, answer stores and checkpoints; models and answers that are there are used again.
         console: Where to show what happens.
-        questions: How many questions to ask; None for all of the toy world's.
+        questions: How many questions to ask each model; None for all there are.
         steps: Training steps of each model; None for the testbed's own.
 
     Returns:
-        The fitted predictors, by model and setting.
+        The fitted predictors, white-box and black-box, by model and setting.
     """
-    task = write_questions(out / "questions.jsonl", count=questions)
     encoder = load_encoder("minilm")
     fitted: dict[str, Fitted] = {}
-    for size in get_args(ModelSize):
-        console.rule(f"{size} model")
-        store = _answers(out, size, task, console, steps)
+    for subject in _subjects(out, questions, steps):
+        name = subject.name
+        console.rule(f"{name} model")
+        store = _answers(out, subject, console)
         labels = [label_of(record, alias_match) or 0 for record in store.records()]
         console.print(f"its greedy answers are right on {sum(labels) / len(labels):.0%} of {len(labels)} questions")
         embed_store(store, encoder)
         _show_examples(store, console)
-        for setting, name in (("white-box", None), ("black-box", "minilm")):
-            console.print(f"fit P(correct) of the {size} model, {setting}")
-            data = AnswerDataModule(str(store.path), encoder=name)
-            fitted[f"{size}, {setting}"] = fit(data, out=out / "fit" / f"{size}-{setting}")
+        for setting, vectors in (("white-box", None), ("black-box", "minilm")):
+            console.print(f"fit P(correct) of the {name} model, {setting}")
+            data = AnswerDataModule(str(store.path), encoder=vectors)
+            fitted[f"{name}, {setting}"] = fit(data, out=out / "fit" / f"{name}-{setting}")
     console.rule("P(correct) on questions held out from fitting")
     console.print(results(fitted))
     return fitted
 
 
-def _answers(out: Path, size: ModelSize, task: Path, console: Console, steps: int | None) -> AnswerStore:
-    folder = out / "models" / size
+def _subjects(out: Path, count: int | None, steps: int | None) -> list[_Subject]:
+    task = write_questions(out / "questions.jsonl", count=count)
+    asked = load_task(str(task))
+    people = "a toy world of people and their facts"
+    texts = [
+        _Subject(size, people, partial(build_language_model, size=size, steps=steps), task.stem, asked)
+        for size in get_args(ModelSize)
+    ]
+    build = partial(build_vision_model, size="small", steps=steps)
+    shown = digit_questions(out / "images", count=count)
+    return [*texts, _Subject(DIGITS, "images of handwritten digits", build, DIGITS, shown)]
+
+
+def _answers(out: Path, subject: _Subject, console: Console) -> AnswerStore:
+    folder = out / "models" / subject.name
     if not (folder / "config.json").exists():
-        console.print(f"train the {size} model from scratch on a toy world of people and their facts")
-        build_language_model(folder, size=size, steps=steps)
+        console.print(f"train the {subject.name} model from scratch on {subject.learns}")
+        subject.build(folder)
     settings = SamplingSettings(max_new_tokens=_MAX_NEW_TOKENS)
     sampler = HuggingFaceSampler.from_pretrained(str(folder), device="cpu", settings=settings)
     console.print(f"ask it; {settings.num_answers} answers and the greedy one, layer {sampler.layers[0]} recorded")
-    return sample_to_store(sampler, load_task(str(task)), out / "answers" / size, task=task.stem, batch_size=_BATCH)
+    store = out / "answers" / subject.name
+    return sample_to_store(sampler, subject.questions, store, task=subject.task, batch_size=_BATCH)
 
 
 def results(fitted: dict[str, Fitted]) -> object:
@@ -91,6 +129,8 @@ def _show_examples(store: AnswerStore, console: Console) -> None:
         record = records[which]
         gold = record.gold[0] if record.gold else "?"
         console.print(f"  {record.question}  (right: {gold})", markup=False, highlight=False)
+        if record.image is not None:
+            console.print(picture(Path(record.image)), markup=False, highlight=False)
         answers = " | ".join(record.answers)
         console.print(f"    greedy: {record.greedy}; sampled: {answers}", markup=False, highlight=False)
         for source, rows in spectra.items():
@@ -111,3 +151,14 @@ def _bars(values: Iterable[float]) -> str:
     """A bar for each eigenvalue, on a square-root scale so that small ones show."""
     levels = " ▁▂▃▄▅▆▇█"
     return "".join(levels[min(round(value**0.5 * (len(levels) - 1)), len(levels) - 1)] for value in values)
+
+
+def picture(path: Path) -> str:
+    """A digit's image in the terminal: one cell of two characters for each of its 8 x 8 pixels."""
+    from PIL import Image
+
+    levels = " ░▒▓█"
+    with Image.open(path) as image:
+        rows = torch.tensor(list(image.resize((8, 8), Image.Resampling.NEAREST).tobytes())).reshape(8, 8)
+    cells = (rows * len(levels) // 256).tolist()
+    return "\n".join("    " + "".join(2 * levels[cell] for cell in row) for row in cells)
