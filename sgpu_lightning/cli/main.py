@@ -19,6 +19,7 @@ VERBS = {
     "fit": ("lightning", "learn P(correct) from answer sets"),
     "validate": ("lightning", "metrics on the validation sets"),
     "test": ("lightning", "metrics on the test sets"),
+    "compare": ("compare", "SGPU against every other score, cross-validated"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
 }
 

@@ -68,7 +68,7 @@ class EvaluationSet:
         """Share of right answers."""
         return float(self.labels.mean())
 
-    def columns(self, blocks: Sequence[str]) -> tuple[Tensor, list[int]]:
+    def columns(self, blocks: Sequence[FeatureBlock]) -> tuple[Tensor, list[int]]:
         """The features of these blocks, [n, F'], and their widths.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from sgpu_lightning.baselines import SUPERVISED, SupervisedBaseline
 from sgpu_lightning.evaluation.calibrate import isotonic, platt
 from sgpu_lightning.evaluation.evalset import EvaluationSet
+from sgpu_lightning.features import FeatureBlock
 from sgpu_lightning.gp import fit_classifier
 
 Kind = Literal["sgpu", "supervised", "unsupervised"]
@@ -56,9 +57,9 @@ def methods_for(data: EvaluationSet) -> list[Method]:
     return found + [_score(name) for name in complete]
 
 
-def _gp(name: str, blocks: list[str] | list[object]) -> Method:
+def _gp(name: str, blocks: Sequence[FeatureBlock]) -> Method:
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
-        features, widths = data.columns([str(block) for block in blocks])
+        features, widths = data.columns(blocks)
         classifier = fit_classifier(features[train], data.labels[train], widths)
         p = classifier.freeze()(features[test]).p_correct
         return Forecast(p, p, p)

@@ -232,11 +232,28 @@ def paired_bootstrap(
     value, resampled = bootstrap(
         metric, [probs, others], labels, groups=groups, folds=folds, num_resamples=num_resamples, seed=seed
     )
-    differences = resampled[0] - resampled[1]
-    low, high = _ends(differences, confidence)
     falls = metric in LOWER_IS_BETTER if lower_is_better is None else lower_is_better
-    above, below = (high < 0, low > 0) if falls else (low > 0, high < 0)
-    return Comparison((value[0] - value[1]).item(), low, high, _p_value(differences), better=above, worse=below)
+    return compare_resampled(value, resampled, 0, 1, lower_is_better=falls, confidence=confidence)
+
+
+def compare_resampled(
+    values: Tensor, resampled: Tensor, first: int, second: int, *, lower_is_better: bool, confidence: float = 0.95
+) -> Comparison:
+    """Compare two predictors by what `bootstrap` gave for many.
+
+    Args:
+        values: The metric of each predictor, [P].
+        resampled: On every resample, [P, R].
+        first: Which predictor.
+        second: Which other one.
+        lower_is_better: Whether a lower metric is better.
+        confidence: Of the interval, in (0, 1].
+    """
+    differences = resampled[first] - resampled[second]
+    low, high = _ends(differences, confidence)
+    above, below = (high < 0, low > 0) if lower_is_better else (low > 0, high < 0)
+    difference = (values[first] - values[second]).item()
+    return Comparison(difference, low, high, _p_value(differences), better=above, worse=below)
 
 
 def _metric(metric: str | TallyMetric) -> TallyMetric:

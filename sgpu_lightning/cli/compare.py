@@ -1,0 +1,79 @@
+"""``sgpu compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import auto_cli
+
+
+def compare(
+    answers: list[str],
+    *,
+    out: Path | None = None,
+    encoder: str | None = "minilm",
+    layers: list[int] | None = None,
+    token: Literal["last", "mean"] | None = None,
+    grader: str = "alias",
+    folds: int = 5,
+    seed: int = 0,
+    resamples: int = 1000,
+    rows: int = 15,
+    cache_dir: Path | None = None,
+) -> None:
+    """Compare SGPU with every other score on the same answer sets: cross-validated, with intervals and paired tests.
+
+    Scores without labels are calibrated on the folds that SGPU is fitted on. A rerun only computes what changed.
+
+    Args:
+        answers: Answer files and stores.
+        out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
+        encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
+        layers: Decoder layers of the hidden states; null for all that a store holds.
+        token: ``last`` or ``mean`` hidden states; null for what a store holds.
+        grader: Labels sets that have gold answers but no label.
+        folds: Folds of cross-validation, by group.
+        seed: Of folds and bootstrap.
+        resamples: Of the bootstrap.
+        rows: Rows of the tables shown; SGPU and the supervised baselines are always there.
+        cache_dir: Where forecasts are remembered; null for the user's cache folder.
+    """
+    import torch
+    from rich.console import Console
+    from rich.progress import track
+
+    from sgpu_lightning.evaluation.cache import ForecastCache
+    from sgpu_lightning.evaluation.compare import CompareSettings, compare_set
+    from sgpu_lightning.evaluation.report import save, show
+
+    torch.set_num_threads(1)  # fits of a GP are many tiny operations
+    settings = CompareSettings(
+        encoder=encoder, layers=layers, token=token, grader=grader, folds=folds, seed=seed, resamples=resamples
+    )
+    cache = ForecastCache(cache_dir)
+    console = Console()
+    results = [compare_set(path, settings, cache) for path in track(answers, description="compare", console=console)]
+    for table in show(results, rows):
+        console.print(table)
+    for result in results:
+        if result.left_out:
+            console.print(f"{result.name}: {result.left_out} answer sets without label or gold were left out")
+    missing = {name: reasons for result in results for name, reasons in result.reasons.items()}
+    if missing:
+        console.print(f"{len(missing)} scores lack their input, such as: {_first(missing)}", highlight=False)
+    if out is not None:
+        save(results, settings, out)
+        console.print(f"tables are in {out}")
+
+
+def _first(missing: dict[str, dict[str, int]]) -> str:
+    seen: dict[str, str] = {}
+    for name, reasons in missing.items():
+        seen.setdefault(next(iter(reasons)), name)
+    return "; ".join(f"{name} ({reason})" for reason, name in list(seen.items())[:3])
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    auto_cli(compare, args=args[1:], prog="sgpu compare")
