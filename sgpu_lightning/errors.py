@@ -20,5 +20,18 @@ class SamplingError(SGPUError):
     """A model, a prompt or settings that answers cannot be sampled with."""
 
 
+class QuestionError(SamplingError):
+    """One question that cannot be put to a model, whatever the others are.
+
+    Args:
+        question_id: The question's id, which begins the message.
+        problem: What was expected, what was got and what to change.
+    """
+
+    def __init__(self, question_id: str, problem: str) -> None:
+        super().__init__(f"question '{question_id}': {problem}")
+        self.question_id = question_id
+
+
 class LayerError(SamplingError, IndexError):
     """A decoder layer that the model does not have."""

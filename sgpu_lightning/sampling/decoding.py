@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.inputs import collate
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from sgpu_lightning.sampling.choice import SeededChoice
+    from sgpu_lightning.sampling.inputs import Prompt, PromptBatch
 
 # Who chooses is `SeededChoice`, and when to stop is the end token's and the length limit's business alone.
 # ``min_length`` counts the padding, so it would let the batch's make-up into the answers.
@@ -72,7 +74,7 @@ def eos_ids(config: GenerationConfig) -> list[int]:
 
 def generate_rows(
     model: PreTrainedModel,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
     repeats: int,
     steps: int,
     choice: SeededChoice,
@@ -84,8 +86,8 @@ def generate_rows(
     than an answer may have tokens, and the choice drops what it gives.
 
     Args:
-        model: A causal language model.
-        prompts: The token ids of each prompt, none empty.
+        model: A causal language model, or a vision-language model built on one.
+        prompts: None empty.
         repeats: Rows for each prompt; ``row = prompt * repeats + j``.
         steps: Most tokens to generate.
         choice: Chooses every token.
@@ -93,54 +95,79 @@ def generate_rows(
     """
     from transformers import LogitsProcessorList
 
-    ids, mask = pad_left(prompts, int(config.pad_token_id or 0), model.device)
     config = copy.deepcopy(config)
     config.max_new_tokens = steps
     generate: Any = getattr(model, "generate")  # noqa: B009 - PreTrainedModel is typed without it
     with _generation_config(model, config), torch.no_grad():
-        cache = prefill_once(model, ids, mask, repeats, config)
-        generate(
-            input_ids=ids.repeat_interleave(repeats, dim=0),
-            attention_mask=mask.repeat_interleave(repeats, dim=0),
-            generation_config=config,
-            logits_processor=LogitsProcessorList([choice]),
-            **({} if cache is None else {"past_key_values": cache}),
-        )
+        batch = _collate(model, prompts, config)
+        cache = prefill_once(model, batch, repeats, config)
+        if cache is None:
+            repeated = [prompt for prompt in prompts for _ in range(repeats)]
+            arguments: dict[str, Any] = _collate(model, repeated, config).to_arguments()
+        else:
+            arguments = {
+                "input_ids": batch.ids.repeat_interleave(repeats, dim=0),
+                "attention_mask": batch.mask.repeat_interleave(repeats, dim=0),
+                "past_key_values": cache,
+            }
+        generate(**arguments, generation_config=config, logits_processor=LogitsProcessorList([choice]))
 
 
-def prefill_once(
-    model: PreTrainedModel, ids: Tensor, mask: Tensor, repeats: int, config: GenerationConfig
-) -> Any | None:
-    """Read each prompt but its last token once, and repeat what the model remembers of it.
+def prefill_once(model: PreTrainedModel, batch: PromptBatch, repeats: int, config: GenerationConfig) -> Any | None:
+    """Read each prompt but its last token once, images included, and repeat what the model remembers of it.
 
     The first step of ``generate`` then reads the last prompt token in every row. This saves nearly ``repeats``-fold
     where prompts are long.
 
     Returns:
         The cache, [prompts * repeats] rows, or None where it cannot be had: the model keeps none or one that cannot
-        be repeated, or a prompt has a single token.
+        be repeated (a warning says so), or a prompt has a single token.
     """
-    # Mamba and its like take their memory under another name. A row that holds padding only has nothing to attend to.
-    if "past_key_values" not in inspect.signature(model.forward).parameters or int(mask.sum(dim=1).min()) < 2:
+    # A row that holds padding only has nothing to attend to. The images must all come before the last token.
+    if int(batch.mask.sum(dim=1).min()) < 2 or bool((batch.ids[:, -1] == _image_token(model)).any()):
         return None
-    once = copy.deepcopy(config)
-    once.max_new_tokens, once.min_new_tokens, once.return_dict_in_generate = 1, 0, True
-    generate: Any = getattr(model, "generate")  # noqa: B009
-    # By way of generate, which knows each model's positions and kind of cache. The token it chooses is not read.
-    cache = generate(input_ids=ids[:, :-1], attention_mask=mask[:, :-1], generation_config=once).get("past_key_values")
+    cache = None
+    # Mamba and its like take their memory under another name.
+    if config.use_cache is not False and "past_key_values" in inspect.signature(model.forward).parameters:
+        once = copy.deepcopy(config)
+        once.max_new_tokens, once.min_new_tokens, once.return_dict_in_generate = 1, 0, True
+        generate: Any = getattr(model, "generate")  # noqa: B009
+        # By way of generate, which knows each model's positions and kind of cache. The token it chooses is not read.
+        given = generate(**batch.without_last_token().to_arguments(), generation_config=once)
+        cache = given.get("past_key_values")
     if not hasattr(cache, "reorder_cache"):
+        warnings.warn(
+            f"{type(model).__name__} keeps no cache that can be repeated: every prompt is read {repeats} times, "
+            "once for each answer, which is slower",
+            stacklevel=2,
+        )
         return None
+    rows = torch.arange(len(batch.ids), device=batch.ids.device).repeat_interleave(repeats)
     # Unlike batch_repeat_interleave, this also repeats the states of linear attention.
-    cache.reorder_cache(torch.arange(len(ids), device=ids.device).repeat_interleave(repeats))
+    cache.reorder_cache(rows)
+    _repeat_position_offsets(model, rows)
     return cache
 
 
-def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask of prompts that end together, both [prompts, longest]."""
-    longest = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[pad_id] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
-    return ids, mask
+def _collate(model: PreTrainedModel, prompts: Sequence[Prompt], config: GenerationConfig) -> PromptBatch:
+    return collate(prompts, int(config.pad_token_id or 0), model.device, model.dtype)
+
+
+def _image_token(model: PreTrainedModel) -> int:
+    token = getattr(model.config, "image_token_id", None)
+    return -1 if token is None else int(token)
+
+
+def _repeat_position_offsets(model: PreTrainedModel, rows: Tensor) -> None:
+    """Repeat what Qwen's vision-language models and their like remember of each prompt beside the cache.
+
+    An image takes fewer positions than it has tokens there, so positions after it lag behind: ``rope_deltas``,
+    [prompts, 1], which the model keeps from one forward to the next.
+    """
+    for module in model.modules():
+        offsets = getattr(module, "rope_deltas", None)
+        if isinstance(offsets, Tensor):
+            module.rope_deltas = offsets[rows.to(offsets.device)]
 
 
 def _pad_id(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.errors import QuestionError, SamplingError
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
-from sgpu_lightning.sampling.loading import folder_revision, load_causal_lm, require_causal_lm
-from sgpu_lightning.sampling.prompt import PromptSettings, encode_prompt
+from sgpu_lightning.sampling.loading import folder_revision, load_model, require_causal_lm
+from sgpu_lightning.sampling.prompt import PromptSettings, encode_prompt, prompt_length, tokenizer_of
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
 from sgpu_lightning.sampling.sampled import Sampled, build_record, split_rows
 from sgpu_lightning.sampling.settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
+
+    from sgpu_lightning.sampling.inputs import Prompt
+    from sgpu_lightning.sampling.prompt import TextEncoder
 
 
 class HuggingFaceSampler:
-    """Asks a causal language model: N sampled answers and the greedy one, hidden states recorded.
+    """Asks a causal language model or a vision-language model: N sampled answers and the greedy one, hidden states recorded.
 
     What a question gets depends on the model, the settings and the question's id, not on the questions beside it, as
     far as the arithmetic allows: another batch may round differently, which in half precision can flip a close call.
 
     Args:
-        model: A causal language model; it is put in evaluation mode.
-        tokenizer: The model's tokenizer. It is not changed: prompts are padded here, on the left.
+        model: A causal language model, or a vision-language model built on one; it is put in evaluation mode.
+        tokenizer: The model's tokenizer; a vision-language model's processor. It is not changed: prompts are padded
+            here, on the left.
         settings: How answers are drawn; None: the defaults.
         layers: Decoder blocks to record, from 0 or negative from the end; None: the middle one; an empty list: none.
             See `HiddenStateRecorder`.
@@ -45,7 +51,7 @@ class HuggingFaceSampler:
     def __init__(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: TextEncoder,
         settings: SamplingSettings | None = None,
         *,
         layers: Layers = None,
@@ -57,13 +63,15 @@ class HuggingFaceSampler:
         require_causal_lm(model)
         self.model = model
         model.train(False)
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer_of(tokenizer)
         self.settings = settings or SamplingSettings()
         self.prompt = prompt or PromptSettings()
         self.model_name = model_name or model.name_or_path or type(model).__name__
         self.revision = revision
         self._recorder = HiddenStateRecorder(model, layers, token)
-        self._config = decoding_config(model, tokenizer)
+        self._config = decoding_config(model, self.tokenizer)
+        self._encoder = tokenizer
+        self._arguments = frozenset(signature(model.forward).parameters)
 
     @classmethod
     def from_pretrained(
@@ -77,7 +85,7 @@ class HuggingFaceSampler:
         model_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
-        """Load model and tokenizer by name or from a folder.
+        """Load a model with its tokenizer or processor, by name or from a folder.
 
         Args:
             name_or_path: A name on the hub or a folder.
@@ -89,9 +97,9 @@ class HuggingFaceSampler:
             **options: The other parameters of the class.
 
         Raises:
-            SamplingError: If nothing is found there, or no causal language model.
+            SamplingError: If nothing is found there, or neither a causal nor a vision-language model.
         """
-        model, tokenizer = load_causal_lm(
+        model, encoder = load_model(
             name_or_path,
             device=device,
             dtype=dtype,
@@ -101,7 +109,7 @@ class HuggingFaceSampler:
         )
         # A branch moves; the commit it stood for does not.
         commit = getattr(model.config, "_commit_hash", None) or revision or folder_revision(name_or_path)
-        return cls(model, tokenizer, **{"model_name": name_or_path, "revision": commit, **options})
+        return cls(model, encoder, **{"model_name": name_or_path, "revision": commit, **options})
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -128,8 +136,9 @@ class HuggingFaceSampler:
             One `Sampled` for each question, in the same order.
 
         Raises:
-            SamplingError: If a question has an image, its prompt does not fit the model's context, or the model's
-                scores are not finite.
+            QuestionError: If a question cannot be put to the model, for example since its image is missing or its
+                prompt does not fit the model's context, or gives scores that are not finite.
+            SamplingError: If no question can, for example since the template is misformatted.
         """
         if not questions:
             return []
@@ -141,6 +150,16 @@ class HuggingFaceSampler:
         with self._recorder:
             generate_rows(self.model, prompts, rows, steps, choice, self._config)
         return self._collect(questions, choice)
+
+    def prompt_length(self, question: Question) -> int:
+        """How many tokens the model reads for a question, its image's included; cheap, as no image is decoded.
+
+        Raises:
+            QuestionError: If the question cannot be put to the model, as far as that shows without the image's pixels.
+        """
+        length = prompt_length(question, self._encoder, self.prompt)
+        self._require_room(question, length)
+        return length
 
     def describe(self) -> dict[str, Any]:
         """Who was asked and how, as JSON-ready keys and values, for the store's manifest."""
@@ -154,19 +173,23 @@ class HuggingFaceSampler:
             "prompt": self.prompt.to_dict(),
         }
 
-    def _encode(self, question: Question) -> list[int]:
-        if question.image is not None:
-            raise SamplingError(f"question '{question.id}': expected text alone, got an image too: use a vision model")
-        prompt = encode_prompt(question, self.tokenizer, self.prompt)
+    def _encode(self, question: Question) -> Prompt:
+        prompt = encode_prompt(question, self._encoder, self.prompt)
+        self._require_room(question, len(prompt.ids))
+        # Tokenizers give more than some models take.
+        kinds = {name: row for name, row in prompt.token_kinds.items() if name in self._arguments}
+        images = {name: table for name, table in prompt.images.items() if name in self._arguments}
+        return replace(prompt, token_kinds=kinds, images=images)
+
+    def _require_room(self, question: Question, length: int) -> None:
         room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        longest = len(prompt) + self.settings.max_new_tokens
-        if room is not None and longest > room:
-            raise SamplingError(
-                f"question '{question.id}': expected at most {room} tokens, the context of {self.model_name}, got "
-                f"{len(prompt)} of the prompt and up to {self.settings.max_new_tokens} of an answer: shorten the "
-                "context or lower max_new_tokens"
+        if room is not None and length + self.settings.max_new_tokens > room:
+            hint = "lower max_new_tokens or shorten the context"
+            raise QuestionError(
+                question.id,
+                f"expected at most {room} tokens, the context of {self.model_name}, got {length} of the prompt and up "
+                f"to {self.settings.max_new_tokens} of an answer: {hint if question.image is None else f'{hint} or the image'}",
             )
-        return prompt
 
     def _collect(self, questions: Sequence[Question], choice: SeededChoice) -> list[Sampled]:
         rows = self.settings.num_answers + 1
@@ -177,9 +200,10 @@ class HuggingFaceSampler:
         for i, question in enumerate(questions):
             own = slice(i * rows, (i + 1) * rows)
             if not all(math.isfinite(value) for value in logprobs[own]):
-                raise SamplingError(
-                    f"question '{question.id}': expected finite scores, got NaN or infinity from {self.model_name}: "
-                    "try dtype 'float32' or 'bfloat16'"
+                raise QuestionError(
+                    question.id,
+                    f"expected finite scores, got NaN or infinity from {self.model_name}: "
+                    "try dtype 'float32' or 'bfloat16'",
                 )
             record = build_record(question, texts[own], logprobs[own], tokens[own], cut[own], self.model_name)
             sampled.append(Sampled(record, split_rows(vectors, i * rows, rows)))

@@ -1,4 +1,4 @@
-"""Models and tokenizers by name or from a folder."""
+"""Models with their tokenizers or processors, by name or from a folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import torch
 from sgpu_lightning.errors import SamplingError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
+
+    from sgpu_lightning.sampling.prompt import TextEncoder
 
 
-def load_causal_lm(
+def load_model(
     name_or_path: str,
     *,
     device: str = "auto",
@@ -24,8 +26,8 @@ def load_causal_lm(
     revision: str | None = None,
     trust_remote_code: bool = False,
     model_options: Mapping[str, Any] | None = None,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokenizer.
+) -> tuple[PreTrainedModel, TextEncoder]:
+    """Load a causal language model and its tokenizer, or a vision-language model and its processor.
 
     Args:
         name_or_path: A name on the hub or a folder.
@@ -37,29 +39,82 @@ def load_causal_lm(
             the place of ``device``) or ``quantization_config``.
 
     Raises:
-        SamplingError: If nothing is found there, or no causal language model.
+        SamplingError: If nothing is found there, or neither kind of model.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
     common: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    model_options = dict(model_options or {})
+    options = dict(model_options or {})
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype, **common, **model_options)
+        config = _load_config(name_or_path, common)
+        sees = _is_kind(config, AutoModelForImageTextToText)
+        if not sees and not _is_kind(config, AutoModelForCausalLM):
+            raise SamplingError(
+                f"{name_or_path}: expected a causal language model or a vision-language model, "
+                f"got a model of type '{config.model_type}'"
+            )
+        kind: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        model: Any = kind.from_pretrained(name_or_path, dtype=dtype, **common, **options)
+        encoder = _load_processor(name_or_path, config, common) if sees else _load(AutoTokenizer, name_or_path, common)
     except OSError as error:
         raise SamplingError(
             f"model '{name_or_path}': neither a folder here nor loadable from the hub ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}); expected a hub id, or a folder written by save_pretrained"
         ) from error
-    except ValueError as error:
-        if "Unrecognized configuration class" not in str(error):
-            raise
-        kind = AutoConfig.from_pretrained(name_or_path, **common).model_type
-        raise SamplingError(
-            f"{name_or_path}: expected a causal language model, got a model of type '{kind}'"
-        ) from error
-    if "device_map" not in model_options:
+    except ImportError as error:
+        raise SamplingError(f"model '{name_or_path}' needs a package that is not installed: {error}") from error
+    if "device_map" not in options:
         model = model.to(pick_device(device))
-    return cast("PreTrainedModel", model), AutoTokenizer.from_pretrained(name_or_path, **common)
+    return cast("PreTrainedModel", model), encoder
+
+
+def _load_config(name_or_path: str, common: Mapping[str, Any]) -> PreTrainedConfig:
+    from transformers import AutoConfig
+
+    return cast("PreTrainedConfig", AutoConfig.from_pretrained(name_or_path, **common))
+
+
+def _is_kind(config: PreTrainedConfig, auto_class: Any) -> bool:
+    # Code that comes with the model says itself what it is.
+    return type(config) in auto_class._model_mapping or auto_class.__name__ in (getattr(config, "auto_map", None) or {})
+
+
+def _load(auto_class: Any, name_or_path: str, common: Mapping[str, Any], **options: Any) -> Any:
+    return auto_class.from_pretrained(name_or_path, **common, **options)
+
+
+def _load_processor(name_or_path: str, config: PreTrainedConfig, common: Mapping[str, Any]) -> ProcessorMixin:
+    """A processor whose images go through Pillow.
+
+    So they give the same pixels on every machine, while the default depends on whether torchvision is installed; and
+    models that see films too do without torchvision, which their video processors need and we never call.
+    """
+    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+
+    processor_class: Any = PROCESSOR_MAPPING.get(type(config), None)
+    wanted = processor_class.get_attributes() if processor_class is not None else []
+    if not wanted or not set(wanted) <= {"tokenizer", "image_processor", "video_processor"}:
+        return cast("ProcessorMixin", _load(AutoProcessor, name_or_path, common))
+    parts = {
+        "tokenizer": _load(AutoTokenizer, name_or_path, common),
+        "image_processor": _load(AutoImageProcessor, name_or_path, common, backend="pil"),
+        "video_processor": None,
+    }
+    processor_class = without_video(processor_class)
+    settings, rest = processor_class.get_processor_dict(name_or_path, **common)
+    processor = processor_class.from_args_and_dict([parts[name] for name in wanted], settings, **rest)
+    return cast("ProcessorMixin", processor)
+
+
+def without_video(processor_class: type[ProcessorMixin]) -> type[ProcessorMixin]:
+    """The same class of processor, but None will do for its video processor."""
+    base: Any = processor_class
+
+    def check(self: Any, name: str, part: Any) -> Any:
+        return None if name == "video_processor" else base.check_argument_for_proper_class(self, name, part)
+
+    return cast("type[ProcessorMixin]", type(base.__name__, (base,), {"check_argument_for_proper_class": check}))
 
 
 def folder_revision(name_or_path: str) -> str | None:

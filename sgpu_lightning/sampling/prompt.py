@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.errors import QuestionError, SamplingError
+from sgpu_lightning.sampling.images import image_size, load_image
 from sgpu_lightning.tasks.question import Question
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+    from sgpu_lightning.sampling.inputs import Prompt
+
+    TextEncoder = PreTrainedTokenizerBase | ProcessorMixin
 
 PromptStyle = Literal["auto", "chat", "plain"]
 PLAIN_TEMPLATE = "Q: {question}\nA:"
@@ -29,6 +35,8 @@ class PromptSettings:
             ``"{question}"`` in chat style.
         system: An instruction: the system message in chat style, the first paragraph in plain style.
         chat_options: Further variables for the chat template, for example ``{"enable_thinking": False}``.
+        image_options: Further arguments for the image processor, for example ``{"max_pixels": 1003520}``.
+        allow_urls: Whether images that are addresses are fetched; see `load_image`.
 
     Raises:
         SamplingError: If the style is unknown or the template is misformatted, naming what was expected and got.
@@ -38,6 +46,8 @@ class PromptSettings:
     template: str | None = None
     system: str | None = None
     chat_options: dict[str, Any] = field(default_factory=dict)
+    image_options: dict[str, Any] = field(default_factory=dict)
+    allow_urls: bool = False
 
     def __post_init__(self) -> None:
         if self.style not in get_args(PromptStyle):
@@ -46,67 +56,191 @@ class PromptSettings:
             _check_template(self.template)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON-ready keys and values."""
-        return asdict(self)
+        """What shapes prompts, as JSON-ready keys and values; where images may come from does not."""
+        return {name: value for name, value in asdict(self).items() if name != "allow_urls"}
 
 
-def build_prompt(question: Question, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> str:
-    """The prompt's text, up to where the answer begins.
+def tokenizer_of(encoder: TextEncoder) -> PreTrainedTokenizerBase:
+    """The tokenizer of a processor; a tokenizer itself."""
+    return cast("PreTrainedTokenizerBase", getattr(encoder, "tokenizer", encoder))
+
+
+def build_prompt(question: Question, encoder: TextEncoder, settings: PromptSettings) -> str:
+    """The prompt's text, up to where the answer begins. An image stands before the text, as its placeholder.
+
+    Args:
+        question: What is asked.
+        encoder: A text model's tokenizer or a vision-language model's processor.
+        settings: How it is asked.
 
     Raises:
-        SamplingError: If chat style is asked for and the tokenizer has no chat template, if the chat template refuses
-            the messages, or if the template needs a context and the question has none.
+        SamplingError: If chat style is asked for and there is no chat template, if the chat template refuses the
+            messages, if the template needs a context and the question has none, or if the question has an image and
+            the model takes none.
     """
-    if not _is_chat(tokenizer, settings):
+    if question.image is not None and not _sees(encoder):
+        raise QuestionError(question.id, "expected text alone, got an image too: use a vision-language model")
+    if _is_chat(encoder, settings):
+        text = _chat_prompt(question, encoder, settings)
+    else:
         body = _fill(settings.template or PLAIN_TEMPLATE, question)
-        return body if settings.system is None else f"{settings.system}\n\n{body}"
+        body = body if settings.system is None else f"{settings.system}\n\n{body}"
+        text = body if question.image is None else f"{_image_mark(encoder)}\n{body}"
+    placeholder = getattr(encoder, "image_token", None)
+    images = int(question.image is not None)
+    if placeholder and (found := text.count(placeholder)) != images:
+        hint = "the chat template leaves images out; try style 'plain'" if found < images else "take it out of the text"
+        raise QuestionError(
+            question.id, f"expected {images} image placeholder(s) {placeholder!r} in the prompt, got {found}: {hint}"
+        )
+    return text
+
+
+def encode_prompt(question: Question, encoder: TextEncoder, settings: PromptSettings) -> Prompt:
+    """The prompt as a model takes it, never truncated.
+
+    Args:
+        question: What is asked.
+        encoder: A text model's tokenizer or a vision-language model's processor.
+        settings: How it is asked.
+
+    Raises:
+        SamplingError: As `build_prompt` and `load_image`, and if the prompt has no token or the processor refuses it.
+    """
+    # Not at the top: the settings, which a command line reads, must not cost the import of torch.
+    from sgpu_lightning.sampling.inputs import Prompt
+
+    text = build_prompt(question, encoder, settings)
+    if question.image is None:
+        prompt = Prompt(_token_ids(text, encoder, settings))
+    else:
+        prompt = _encode_with_image(text, question, encoder, settings)
+    if not prompt.ids:
+        raise QuestionError(question.id, "expected a prompt of at least one token, got an empty one")
+    return prompt
+
+
+def prompt_length(question: Question, encoder: TextEncoder, settings: PromptSettings) -> int:
+    """How many tokens `encode_prompt` would give, an image's included, without decoding the image.
+
+    Raises:
+        SamplingError: As `build_prompt`, and if the image's size cannot be read.
+    """
+    length = len(_token_ids(build_prompt(question, encoder, settings), encoder, settings))
+    if question.image is None:
+        return length
+    size = image_size(question, allow_urls=settings.allow_urls)
+    processor: Any = encoder
+    try:
+        counted = processor._get_num_multimodal_tokens(image_sizes=[size], **settings.image_options)
+        return length - 1 + int(counted["num_image_tokens"][0])
+    # What vLLM asks processors too, but no public promise, and some have none.
+    except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError):
+        return len(encode_prompt(question, encoder, settings).ids)
+
+
+def _encode_with_image(text: str, question: Question, encoder: TextEncoder, settings: PromptSettings) -> Prompt:
+    from sgpu_lightning.sampling.inputs import Prompt
+
+    processor: Any = encoder
+    image = load_image(question, allow_urls=settings.allow_urls)
+    special = _wants_special_tokens(text, encoder, settings)
+    try:
+        given = processor(
+            text=[text], images=[image], return_tensors="pt", add_special_tokens=special, **settings.image_options
+        )
+    except (ValueError, TypeError, IndexError) as error:
+        raise QuestionError(question.id, f"{type(encoder).__name__} does not take it: {error}") from error
+    tables = {name: table for name, table in given.items() if name != "attention_mask"}
+    per_token = [name for name, table in tables.items() if table.shape == given["input_ids"].shape]
+    kinds = {name: tables.pop(name)[0].tolist() for name in per_token}
+    if _closes_with_end_token(kinds["input_ids"], encoder, settings):
+        kinds = {name: row[:-1] for name, row in kinds.items()}
+    return Prompt(kinds.pop("input_ids"), kinds, tables)
+
+
+def _token_ids(text: str, encoder: TextEncoder, settings: PromptSettings) -> list[int]:
+    tokenizer = tokenizer_of(encoder)
+    ids = list(tokenizer(text, add_special_tokens=_wants_special_tokens(text, encoder, settings))["input_ids"])
+    return ids[:-1] if _closes_with_end_token(ids, encoder, settings) else ids
+
+
+def _closes_with_end_token(ids: Sequence[int], encoder: TextEncoder, settings: PromptSettings) -> bool:
+    """Some tokenizers close every text with the end token, after which no model goes on."""
+    return not _is_chat(encoder, settings) and list(ids[-1:]) == [tokenizer_of(encoder).eos_token_id]
+
+
+def _wants_special_tokens(text: str, encoder: TextEncoder, settings: PromptSettings) -> bool:
+    """Whether the tokenizer's own special tokens belong around the text."""
+    if not _is_chat(encoder, settings):
+        return True
+    # A tokenizer's chat template writes its own special tokens, which would be doubled. Some processors' templates,
+    # such as LLaVA's, leave the first to the tokenizer; transformers tells them in the same way.
+    bos = tokenizer_of(encoder).bos_token
+    return _sees(encoder) and not (bos and text.startswith(bos))
+
+
+def _sees(encoder: TextEncoder) -> bool:
+    return hasattr(encoder, "image_processor")
+
+
+def _image_mark(processor: TextEncoder) -> str:
+    """What stands for an image where there is no chat template."""
+    placeholder = getattr(processor, "image_token", None)
+    if not placeholder:
+        raise SamplingError(f"style: 'plain' needs a processor with an image token, got {type(processor).__name__}")
+    # Qwen's, which its chat template writes.
+    brackets = ("<|vision_start|>", "<|vision_end|>")
+    vocabulary = tokenizer_of(processor).get_vocab()
+    start, end = brackets if all(token in vocabulary for token in brackets) else ("", "")
+    return f"{start}{placeholder}{end}"
+
+
+def _is_chat(encoder: TextEncoder, settings: PromptSettings) -> bool:
+    has_template = bool(getattr(encoder, "chat_template", None))
+    if settings.style == "chat" and not has_template:
+        raise SamplingError("style: 'chat' needs a tokenizer with a chat template, got one without: try 'plain'")
+    return has_template if settings.style == "auto" else settings.style == "chat"
+
+
+def _chat_prompt(question: Question, encoder: TextEncoder, settings: PromptSettings) -> str:
     from jinja2.exceptions import TemplateError
 
-    messages = [{"role": "user", "content": _fill(settings.template or CHAT_TEMPLATE, question)}]
+    body = _fill(settings.template or CHAT_TEMPLATE, question)
     if settings.system is not None:
-        messages.insert(0, {"role": "system", "content": settings.system})
+        try:
+            text = _render(encoder, [("system", settings.system), ("user", body)], question, settings)
+        except TemplateError:
+            text = ""
+        if settings.system.strip() in text:
+            return text
+        # A template that refuses the system role, or passes over it.
+        body = f"{settings.system}\n\n{body}"
     try:
-        text = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **settings.chat_options
-        )
+        return _render(encoder, [("user", body)], question, settings)
     except TemplateError as error:
-        roles = " and ".join(message["role"] for message in messages)
-        raise SamplingError(
-            f"the tokenizer's chat template refuses {roles} messages: {error}; try style 'plain'"
-        ) from error
+        raise SamplingError(f"the chat template refuses a user message: {error}; try style 'plain'") from error
+
+
+def _render(
+    encoder: TextEncoder, turns: Sequence[tuple[str, str]], question: Question, settings: PromptSettings
+) -> str:
+    messages: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in turns]
+    if _sees(encoder):
+        # Processors' templates take content in parts, with or without an image.
+        for message in messages:
+            message["content"] = [{"type": "text", "text": message["content"]}]
+        if question.image is not None:
+            messages[-1]["content"].insert(0, {"type": "image"})
+    template: Any = encoder
+    text = template.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **settings.chat_options)
     return str(text)
-
-
-def encode_prompt(question: Question, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> list[int]:
-    """The prompt's token ids, without padding.
-
-    Raises:
-        SamplingError: As `build_prompt`, and if the prompt has no token.
-    """
-    text = build_prompt(question, tokenizer, settings)
-    # A chat template writes its own special tokens: the tokenizer's would double the first.
-    chat = _is_chat(tokenizer, settings)
-    ids = list(tokenizer(text, add_special_tokens=not chat)["input_ids"])
-    # Some tokenizers close every text with the end token, after which no model goes on.
-    if not chat and ids and ids[-1] == tokenizer.eos_token_id:
-        ids.pop()
-    if not ids:
-        raise SamplingError(f"question '{question.id}': expected a prompt of at least one token, got an empty one")
-    return ids
-
-
-def _is_chat(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> bool:
-    if settings.style != "auto":
-        if settings.style == "chat" and not tokenizer.chat_template:
-            raise SamplingError("style: 'chat' needs a tokenizer with a chat template, got one without: try 'plain'")
-        return settings.style == "chat"
-    return bool(tokenizer.chat_template)
 
 
 def _fill(template: str, question: Question) -> str:
     if "context" in _template_fields(template):
         if question.context is None:
-            raise SamplingError(f"question '{question.id}': the template {template!r} needs a context, got none")
+            raise QuestionError(question.id, f"the template {template!r} needs a context, got none")
         return template.format(question=question.question, context=question.context)
     body = template.format(question=question.question)
     return body if question.context is None else f"{question.context}\n\n{body}"

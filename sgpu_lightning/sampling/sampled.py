@@ -41,7 +41,8 @@ def build_record(
         answers=tuple(texts[1:]),
         logprobs=tuple(logprobs[1:]),
         model=model,
-        modality="text",
+        modality="text" if question.image is None else "image",
+        image=question.image,
         meta={
             "answer_tokens": tokens[1:],
             "greedy_tokens": tokens[0],

@@ -59,7 +59,7 @@ def test_the_beginning_token_comes_once(chat_tokenizer):
     question = Question(id="a", question="w5 w6")
     chat = encode_prompt(question, chat_tokenizer, PromptSettings())
     plain = encode_prompt(question, chat_tokenizer, PromptSettings(style="plain", template="{question}"))
-    assert chat == plain == [BOS, 5, 6]
+    assert chat.ids == plain.ids == [BOS, 5, 6]
 
 
 def test_an_end_token_that_the_tokenizer_adds_is_dropped(tokenizer):
@@ -69,7 +69,7 @@ def test_an_end_token_that_the_tokenizer_adds_is_dropped(tokenizer):
         single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
     )
     question = Question(id="a", question="w5 w6")
-    assert encode_prompt(question, tokenizer, PromptSettings(template="{question}")) == [BOS, 5, 6]
+    assert encode_prompt(question, tokenizer, PromptSettings(template="{question}")).ids == [BOS, 5, 6]
 
 
 def test_a_chat_template_that_refuses_the_system_message_is_reported(chat_tokenizer):
