@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.batching import Batches
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
 from sgpu_lightning.sampling.loading import folder_revision, load_causal_lm, require_causal_lm
 from sgpu_lightning.sampling.prompt import PromptSettings, encode_prompt
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
 from sgpu_lightning.sampling.sampled import Sampled, build_record, split_rows
+from sgpu_lightning.sampling.sampler import Outcome
 from sgpu_lightning.sampling.settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 
@@ -36,6 +38,7 @@ class HuggingFaceSampler:
         prompt: How a question is put to the model; None: the defaults.
         model_name: The record's ``model``; None: the name the model was loaded by.
         revision: For `describe`: the commit, tag or branch the model was loaded at.
+        batch_size: Questions that `answer` puts at a time, each of N + 1 rows; fewer once memory runs out.
 
     Raises:
         SamplingError: If the model is no causal language model, has no decoder layers, or is set to beam search.
@@ -53,6 +56,7 @@ class HuggingFaceSampler:
         prompt: PromptSettings | None = None,
         model_name: str | None = None,
         revision: str | None = None,
+        batch_size: int = 8,
     ) -> None:
         require_causal_lm(model)
         self.model = model
@@ -62,6 +66,7 @@ class HuggingFaceSampler:
         self.prompt = prompt or PromptSettings()
         self.model_name = model_name or model.name_or_path or type(model).__name__
         self.revision = revision
+        self.batch_size = batch_size
         self._recorder = HiddenStateRecorder(model, layers, token)
         self._config = decoding_config(model, tokenizer)
 
@@ -117,6 +122,14 @@ class HuggingFaceSampler:
     def token(self) -> TokenRule:
         """Which of an answer's tokens are recorded."""
         return self._recorder.token
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Ask the questions in batches of like length, as large as ``batch_size`` and memory allow.
+
+        Yields:
+            One outcome for each question, in any order; `Failed` where its prompt cannot be made or does not fit.
+        """
+        yield from Batches(self.sample, self.batch_size).outcomes(questions)
 
     def sample(self, questions: Sequence[Question]) -> list[Sampled]:
         """Ask the questions of one batch.

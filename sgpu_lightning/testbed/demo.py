@@ -68,9 +68,9 @@ def _answers(out: Path, size: ModelSize, task: Path, console: Console, steps: in
         console.print(f"train the {size} model from scratch on a toy world of people and their facts")
         build_language_model(folder, size=size, steps=steps)
     settings = SamplingSettings(max_new_tokens=_MAX_NEW_TOKENS)
-    sampler = HuggingFaceSampler.from_pretrained(str(folder), device="cpu", settings=settings)
+    sampler = HuggingFaceSampler.from_pretrained(str(folder), device="cpu", settings=settings, batch_size=_BATCH)
     console.print(f"ask it; {settings.num_answers} answers and the greedy one, layer {sampler.layers[0]} recorded")
-    return sample_to_store(sampler, load_task(str(task)), out / "answers" / size, task=task.stem, batch_size=_BATCH)
+    return sample_to_store(sampler, load_task(str(task)), out / "answers" / size, task=task.stem)
 
 
 def results(fitted: dict[str, Fitted]) -> object:
