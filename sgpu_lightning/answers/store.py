@@ -30,7 +30,7 @@ from sgpu_lightning.answers.shards import (
     write_whole,
     writing,
 )
-from sgpu_lightning.answers.vectors import VectorDtype, VectorError, VectorShard, VectorSpec, read_shard, write_shard
+from sgpu_lightning.answers.vectors import VectorDtype, VectorError, VectorShard, VectorSpec, read_shard, shard_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -246,10 +246,17 @@ class AnswerStore:
         spec = self.vector_specs[name]
         if vectors.answers.shape[1] != spec.dim:
             raise VectorError(f"{self.path}: '{name}': expected dimension {spec.dim}, got {vectors.answers.shape[1]}")
+        where = str(self.path / "vectors" / name / shard)
+        self.write_vector_table(name, shard, shard_table(vectors, ids, dtype, where))
+
+    def write_vector_table(self, name: str, shard: str, table: pa.Table) -> None:
+        """Write one shard of an announced vector set as it stands in Parquet."""
+        import pyarrow.parquet as pq
+
         target = self.path / "vectors" / name / shard
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, lambda partial: write_shard(vectors, ids, partial, dtype, str(target)))
+        write_whole(target, lambda partial: pq.write_table(table, partial, compression="zstd", use_dictionary=False))
 
     def failures(self) -> dict[str, str]:
         """Why questions that have no answers yet got none, by id; see `answers.failures`."""
