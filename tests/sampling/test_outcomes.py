@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -148,3 +149,24 @@ def test_a_disk_that_fills_up_stops_the_run_and_a_later_one_goes_on(tmp_path, mo
     assert len(AnswerStore.open(tmp_path / "s").ids()) == at // 2 * 10
     assert_same_content(run(Oracle(), tmp_path / "s"), whole)
     assert not list((tmp_path / "s").rglob("*.partial"))
+
+
+class TestProgress:
+    def shown(self, capsys, path, **options):
+        sample_to_store(Oracle({"q3"}), QUESTIONS, path, **options)
+        return " ".join(capsys.readouterr().out.split())
+
+    def test_the_bar_says_what_is_done_failed_and_how_fast(self, tmp_path, capsys):
+        assert re.search(
+            r"sample oracle .* 25/25 [\d.]+ answers/s, 1 failed \d:\d\d:\d\d", self.shown(capsys, tmp_path)
+        )
+
+    def test_of_several_processes_only_the_main_one_shows_a_bar(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
+        assert self.shown(capsys, tmp_path) == ""
+        monkeypatch.setenv("RANK", "0")
+        assert "sample oracle (process 1 of 2)" in self.shown(capsys, tmp_path)
+
+    def test_no_bar_if_none_is_wanted(self, tmp_path, capsys):
+        assert self.shown(capsys, tmp_path, progress=False) == ""
