@@ -14,8 +14,8 @@ from benchmarks.rows import Row
 from benchmarks.timing import Seconds, interleaved, summary, times_slower
 
 LAYERS, WIDTH, VOCABULARY = 8, 512, 2000
-QUESTIONS, ANSWERS, PROMPT_TOKENS, NEW_TOKENS, BATCH = 16, 10, 64, 8, 4
-ROUNDS = 5
+QUESTIONS, ANSWERS, PROMPT_TOKENS, NEW_TOKENS, BATCH = 8, 10, 64, 8, 2
+ROUNDS = 4
 FASTER = 1.6
 # name: processes, torch threads of each
 VARIANTS = {"two processes": (2, 1), "one process, one thread": (1, 1), "one process, two threads": (1, 2)}
@@ -36,7 +36,7 @@ def work(rank: int, world_size: int, threads: int, folder: str, start: Barrier, 
     settings = SamplingSettings(num_answers=ANSWERS, max_new_tokens=NEW_TOKENS)
     prompt = PromptSettings(style="plain", template="{question}")
     sampler = HuggingFaceSampler(model, tokenizer, settings, prompt=prompt, batch_size=BATCH)
-    sampler.sample(questions[:4])  # warm up
+    sampler.sample(questions[:1])  # warm up
     for turn in range(ROUNDS):
         start.wait()
         sample_to_store(sampler, questions, Path(folder) / f"round{turn}", progress=False)
