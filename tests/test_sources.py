@@ -209,7 +209,9 @@ def test_store_embedded_half_way_says_how_to_go_on(tmp_path):
     reading = opened(tmp_path, never_loaded()).vectors()
     assert len(next(reading)[0].counts) == 2
     next(reading)
-    with pytest.raises(VectorError, match=r"shard 00002\.parquet has no 'fake' vectors: run 'sgpu embed' on the store"):
+    with pytest.raises(
+        VectorError, match=r"shard 00002-0-\w+\.parquet has no 'fake' vectors: run 'sgpu embed' on the store"
+    ):
         next(reading)
 
 

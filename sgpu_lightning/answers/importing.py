@@ -38,11 +38,11 @@ def import_file(
     if not part:
         raise RecordError(f"{answers}: expected answer sets, got none")
     store = AnswerStore.create(out, {"kind": "import", "file": answers.name})
-    known = {record.id: _essence(record) for record in store.records()}
+    known = {record.id: essence(record) for record in store.records()}
     present = added = 0
     while part:
         for record in part:
-            if known.get(record.id, _essence(record)) != _essence(record):
+            if known.get(record.id, essence(record)) != essence(record):
                 raise StoreError(
                     f"{out}: answer set '{record.id}' is there with other content than in {answers}; a store only "
                     "grows: import the changed file into another store"
@@ -56,6 +56,6 @@ def import_file(
     return added, present
 
 
-def _essence(record: AnswerSet) -> int:
+def essence(record: AnswerSet) -> int:
     """What must not change under an id, as one number, so that a large store fits in memory."""
     return hash((record.question, record.answers, record.greedy, record.gold, record.label))

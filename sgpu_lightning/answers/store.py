@@ -1,31 +1,44 @@
 """The store: answer sets on disk, append-only, with vector sets beside the text.
 
-    STORE/manifest.json                      format version, source (model, sampling settings), vector sets
-    STORE/answers/00000.parquet ...          the records
-    STORE/vectors/<name>/00000.parquet ...   vectors of the same rows in the same order
+    STORE/manifest.json                       format version, source (model, sampling settings), vector sets
+    STORE/answers/00000-0-5f0c2a9e.parquet    the records; number, rank and token of the process that wrote them
+    STORE/vectors/<name>/00000-0-5f0c2a9e...  vectors of the same rows in the same order
+    STORE/failures/<writer>.jsonl             questions that got no answers yet, and why
 
 A shard appears under its name only when it is whole. The answers shard is written last: with it the sets
-are in the store, without it they are not, so a killed run loses at most the shard it was at.
+are in the store, without it they are not, so a killed run loses at most the shard it was at. Several processes
+may append at once.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sgpu_lightning.answers.failures import read_failures
 from sgpu_lightning.answers.record import AnswerSet, parse_record
 from sgpu_lightning.answers.rows import read_rows
-from sgpu_lightning.answers.vectors import VectorDtype, VectorError, VectorShard, VectorSpec, read_shard, write_shard
-from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.answers.shards import (
+    ShardNames,
+    StoreError,
+    remove_orphans,
+    shard_names,
+    store_lock,
+    write_whole,
+    writing,
+)
+from sgpu_lightning.answers.vectors import VectorDtype, VectorError, VectorShard, VectorSpec, read_shard, shard_table
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    import pyarrow as pa
 
+__all__ = ["FORMAT_VERSION", "AnswerStore", "StoreError"]
 
-class StoreError(SGPUError):
-    """A store that is not one, or that was made with other settings than those asked for."""
+FORMAT_VERSION = 2
+_READABLE = (1, 2)  # format 1 differs in the shards' names alone
 
 
 class AnswerStore:
@@ -39,6 +52,8 @@ class AnswerStore:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
+        self._names: ShardNames | None = None
+        self._ids: dict[str, frozenset[str]] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> AnswerStore:
@@ -57,47 +72,46 @@ class AnswerStore:
             raise StoreError(f"{file}: not readable as JSON ({error})") from error
         if not isinstance(manifest, dict) or "format_version" not in manifest:
             raise StoreError(f"{file}: not a store's manifest: expected an object with format_version")
-        if manifest["format_version"] != FORMAT_VERSION:
+        if manifest["format_version"] not in _READABLE:
             raise StoreError(
-                f"{file}: expected format_version {FORMAT_VERSION}, got {manifest['format_version']!r}; "
-                "upgrade sgpu_lightning or write the store again"
+                f"{file}: expected format_version {' or '.join(map(str, _READABLE))}, got "
+                f"{manifest['format_version']!r}; upgrade sgpu_lightning or write the store again"
             )
         if lacking := [key for key in ("source", "vectors") if not isinstance(manifest.get(key), dict)]:
             raise StoreError(f"{file}: expected objects under 'source' and 'vectors', got none under {lacking}")
         return cls(path, manifest)
 
     @classmethod
-    def create(cls, path: str | Path, source: Mapping[str, Any]) -> AnswerStore:
-        """Open the store at ``path`` to go on with, or start one.
+    def create(cls, path: str | Path, source: Mapping[str, Any], *, rank: int = 0) -> AnswerStore:
+        """Open the store at ``path`` to go on with, or start one; several processes may do so at once.
 
         Args:
             path: The folder; made if it is not there.
             source: What the answers come from (model, sampling settings ...), JSON-ready.
+            rank: This process's rank, where several write; for the shards' names.
 
         Raises:
-            StoreError: If a store is there that was made with other settings, listing what differs, or if
-                the path is a file.
+            StoreError: If a store is there that was made with other settings, listing what differs, if the path is
+                a file, or if nothing can be written there.
         """
         path = Path(path)
         if path.is_file():
             raise StoreError(f"{path}: expected a folder for the store, got a file")
         wanted = json.loads(json.dumps(source))
-        if (path / "manifest.json").exists():
-            store = cls.open(path)
-            differing = [
-                f"  {key}: the store has {store.source.get(key)!r}, now asked {wanted.get(key)!r}"
-                for key in sorted({*store.source, *wanted})
-                if store.source.get(key) != wanted.get(key)
-            ]
-            if differing:
-                raise StoreError(
-                    f"{path}: the store was made with other settings; choose another --out or the same settings:\n"
-                    + "\n".join(differing)
-                )
-            return store
-        (path / "answers").mkdir(parents=True, exist_ok=True)
-        store = cls(path, {"format_version": FORMAT_VERSION, "source": wanted, "vectors": {}})
-        store._write_manifest()
+        if not (path / "manifest.json").exists():
+            with writing(path):
+                (path / "answers").mkdir(parents=True, exist_ok=True)
+            with store_lock(path):
+                if not (path / "manifest.json").exists():
+                    cls(path, {"format_version": FORMAT_VERSION, "source": wanted, "vectors": {}})._write_manifest()
+        store = cls.open(path)
+        if differing := differences(store.source, wanted, "the store has", "now asked"):
+            raise StoreError(
+                f"{path}: the store was made with other settings; choose another --out or the same settings:\n"
+                + "\n".join(differing)
+            )
+        store._names = ShardNames(path / "answers", rank)
+        remove_orphans(path)
         return store
 
     @property
@@ -108,7 +122,7 @@ class AnswerStore:
     @property
     def shards(self) -> list[str]:
         """Names of the answer shards, in order."""
-        return sorted(file.name for file in (self.path / "answers").glob("*.parquet") if file.stem.isdigit())
+        return shard_names(self.path / "answers")
 
     @property
     def vector_specs(self) -> dict[str, VectorSpec]:
@@ -119,8 +133,11 @@ class AnswerStore:
         """Ids of all answer sets in the store; what resuming goes by."""
         import pyarrow.parquet as pq
 
-        columns = (pq.read_table(self.path / "answers" / shard, columns=["id"]) for shard in self.shards)
-        return {identity for table in columns for identity in table.column("id").to_pylist()}
+        for shard in self.shards:
+            if shard not in self._ids:  # a shard never changes
+                column = pq.read_table(self.path / "answers" / shard, columns=["id"]).column("id")
+                self._ids[shard] = frozenset(column.to_pylist())
+        return set().union(*(self._ids[shard] for shard in self.shards))
 
     def read(self, shard: str) -> list[AnswerSet]:
         """The answer sets of one shard."""
@@ -158,17 +175,23 @@ class AnswerStore:
         Raises:
             StoreError: If a set of that name was made by something else.
         """
-        self.manifest = self.open(self.path).manifest  # another process may have announced a set of its own
-        present = self.vector_specs.get(spec.name)
-        if present == spec:
+        if self.open(self.path).vector_specs.get(spec.name) == spec:
+            self.manifest = self.open(self.path).manifest
             return
-        if present is not None:
-            raise StoreError(
-                f"{self.path}: vectors '{spec.name}' were made by {present.describe()} (dimension {present.dim}), "
-                f"now asked {spec.describe()} (dimension {spec.dim}); write another store"
-            )
-        self.manifest["vectors"][spec.name] = spec.to_dict()
-        self._write_manifest()
+        with store_lock(self.path):
+            self.manifest = self.open(self.path).manifest  # another process may have announced a set of its own
+            present = self.vector_specs.get(spec.name)
+            if present not in (None, spec):
+                raise StoreError(
+                    f"{self.path}: vectors '{spec.name}' were made by {present.describe()} (dimension {present.dim}), "
+                    f"now asked {spec.describe()} (dimension {spec.dim}); write another store"
+                )
+            self.manifest["vectors"][spec.name] = spec.to_dict()
+            self._write_manifest()
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from adding to the store meanwhile."""
+        return store_lock(self.path)
 
     def append(
         self,
@@ -176,20 +199,45 @@ class AnswerStore:
         vectors: Mapping[str, VectorShard] | None = None,
         dtype: VectorDtype = "float32",
     ) -> None:
-        """Add answer sets as one new shard, with their vectors of each announced set."""
+        """Add answer sets as one new shard, with their vectors of each announced set.
+
+        Raises:
+            StoreError: If the system refuses to write; the store is then as it was.
+        """
         import pyarrow as pa
+
+        rows = [record.to_dict() | {"meta": json.dumps(record.meta)} for record in records]
+        table = pa.Table.from_pylist(rows, schema=_schema())
+        ids = [record.id for record in records]
+        with self.new_shard() as shard:
+            for name, block in (vectors or {}).items():
+                self.write_vectors(name, shard, ids, block, dtype)
+            self.write_answers(shard, table)
+
+    @contextmanager
+    def new_shard(self) -> Iterator[str]:
+        """The name of a shard to write, its vectors first, while no other process writes."""
+        with self.locked():
+            if self._names is None:
+                self._names = ShardNames(self.path / "answers")
+                remove_orphans(self.path)
+            if self.manifest["format_version"] != FORMAT_VERSION:  # older versions would not see the shard
+                self.manifest = self.open(self.path).manifest | {"format_version": FORMAT_VERSION}
+                self._write_manifest()
+            shard = self._names.take()
+            try:
+                yield shard
+            except BaseException:
+                for file in self.path.glob(f"vectors/*/{shard}"):
+                    file.unlink()
+                raise
+
+    def write_answers(self, shard: str, table: pa.Table) -> None:
+        """Write the records of one shard as they stand in Parquet; with it the shard is in the store."""
         import pyarrow.parquet as pq
 
-        taken = [int(shard.removesuffix(".parquet")) for shard in self.shards]
-        shard = f"{max(taken, default=-1) + 1:05d}.parquet"
-        for orphan in (self.path / "vectors").glob(f"*/{shard}"):  # of a run killed before it wrote the answers
-            orphan.unlink()
-        for name, block in (vectors or {}).items():
-            self.write_vectors(name, shard, [record.id for record in records], block, dtype)
-        rows = [record.to_dict() | {"meta": json.dumps(record.meta)} for record in records]
         target = self.path / "answers" / shard
-        with _whole(target) as partial:
-            pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), partial, compression="zstd")
+        write_whole(target, lambda partial: pq.write_table(table, partial, compression="zstd"))
 
     def write_vectors(
         self, name: str, shard: str, ids: Sequence[str], vectors: VectorShard, dtype: VectorDtype = "float32"
@@ -198,31 +246,38 @@ class AnswerStore:
         spec = self.vector_specs[name]
         if vectors.answers.shape[1] != spec.dim:
             raise VectorError(f"{self.path}: '{name}': expected dimension {spec.dim}, got {vectors.answers.shape[1]}")
+        where = str(self.path / "vectors" / name / shard)
+        self.write_vector_table(name, shard, shard_table(vectors, ids, dtype, where))
+
+    def write_vector_table(self, name: str, shard: str, table: pa.Table) -> None:
+        """Write one shard of an announced vector set as it stands in Parquet."""
+        import pyarrow.parquet as pq
+
         target = self.path / "vectors" / name / shard
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _whole(target) as partial:
-            write_shard(vectors, ids, partial, dtype, str(target))
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, lambda partial: pq.write_table(table, partial, compression="zstd", use_dictionary=False))
+
+    def failures(self) -> dict[str, str]:
+        """Why questions that have no answers yet got none, by id; see `answers.failures`."""
+        there = self.ids()
+        return {name: reason for name, reason in read_failures(self.path).items() if name not in there}
 
     def _write_manifest(self) -> None:
-        with _whole(self.path / "manifest.json") as partial:
-            partial.write_text(json.dumps(self.manifest, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(self.manifest, indent=2) + "\n"
+        write_whole(self.path / "manifest.json", lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
-class _whole:  # noqa: N801 - reads as a statement: with _whole(path) as partial
-    """Write to a temporary neighbour that takes the target's name only when it is complete."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-
-    def __enter__(self) -> Path:
-        return self.partial
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.partial.replace(self.target)
-        else:
-            self.partial.unlink(missing_ok=True)
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], we: str, they: str, under: str = "") -> list[str]:
+    """One line for each setting that differs, nested ones by their dotted name."""
+    lines = []
+    for key in sorted({*ours, *theirs}):
+        one, other = ours.get(key), theirs.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            lines += differences(one, other, we, they, f"{under}{key}.")
+        elif one != other:
+            lines.append(f"  {under}{key}: {we} {one!r}, {they} {other!r}")
+    return lines
 
 
 def _schema() -> Any:

@@ -13,6 +13,7 @@ from sgpu_lightning.errors import SGPUError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pyarrow as pa
 
 VectorDtype = Literal["float16", "float32"]
 
@@ -147,15 +148,14 @@ class VectorShard:
                 )
 
 
-def write_shard(shard: VectorShard, ids: Sequence[str], path: Path, dtype: VectorDtype, where: str) -> None:
-    """Write a shard as Parquet: ``id``, ``answers`` list<fixed_size_list<dtype>[d]>, ``scored`` fixed_size_list.
+def shard_table(shard: VectorShard, ids: Sequence[str], dtype: VectorDtype, where: str) -> pa.Table:
+    """A shard as a table for Parquet: ``id``, ``answers`` list<fixed_size_list<dtype>[d]>, ``scored`` fixed_size_list.
 
     And ``question`` float32, where the shard has it.
 
     Args:
         shard: The vectors.
         ids: Their answer sets.
-        path: The file.
         dtype: How values are stored.
         where: Named in errors.
 
@@ -163,7 +163,6 @@ def write_shard(shard: VectorShard, ids: Sequence[str], path: Path, dtype: Vecto
         VectorError: If float16 cannot hold a vector (large hidden states overflow at 65504).
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     shard.check(ids, where)
     dim = shard.answers.shape[1]
@@ -181,11 +180,11 @@ def write_shard(shard: VectorShard, ids: Sequence[str], path: Path, dtype: Vecto
     }
     if shard.question is not None:
         columns["question"] = pa.array(shard.question.astype(np.float32))
-    pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
+    return pa.table(columns)
 
 
 def read_shard(path: Path) -> VectorShard:
-    """Read what `write_shard` wrote, as float32."""
+    """Read a `shard_table` from a Parquet file, as float32."""
     import pyarrow.parquet as pq
 
     names = [name for name in ("answers", "scored", "question") if name in pq.read_schema(path).names]

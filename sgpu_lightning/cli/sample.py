@@ -21,6 +21,7 @@ def sample(
     sampling: SamplingSettings = SamplingSettings(),
     prompt: PromptSettings = PromptSettings(),
     batch_size: int = 8,
+    on_error: Literal["raise", "skip"] = "skip",
     limit: int | None = None,
     device: str = "auto",
     dtype: str = "auto",
@@ -30,7 +31,8 @@ def sample(
 ) -> None:
     """Ask a language model: N sampled answers and the greedy one, hidden states recorded.
 
-    The run goes on where an earlier one with the same settings stopped.
+    The run goes on where an earlier one with the same settings stopped. Under torchrun or accelerate launch each
+    process takes its part of the questions. The exit status is 1 if questions are left without answers.
 
     Args:
         model: A causal language model: hub id, or folder written by ``save_pretrained``.
@@ -41,7 +43,9 @@ def sample(
         token: ``last`` answer token's hidden state, or their ``mean``.
         sampling: How answers are drawn.
         prompt: How a question is put to the model.
-        batch_size: Questions at a time; each takes N + 1 rows.
+        batch_size: Questions at a time, each of N + 1 rows; fewer once memory runs out.
+        on_error: At a question that gets no answers: ``skip`` notes the reason and goes on, ``raise`` stops. Running
+            again asks it again.
         limit: Ask only the first so many questions.
         device: ``auto`` or a torch device.
         dtype: ``auto`` (the model's own), ``float32``, ``bfloat16`` or ``float16``.
@@ -51,8 +55,10 @@ def sample(
     """
     from rich import print as show
 
+    from sgpu_lightning.errors import SamplingError
     from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-    from sgpu_lightning.sampling.run import sample_to_store
+    from sgpu_lightning.sampling.launch import Launch
+    from sgpu_lightning.sampling.run import failure_summary, failures_among, sample_to_store
     from sgpu_lightning.tasks import load_task
 
     questions = load_task(task)[:limit]
@@ -66,11 +72,16 @@ def sample(
         prompt=prompt,
         layers=layers,
         token=token,
+        batch_size=batch_size,
     )
     name = Path(task).name.split(".")[0]
-    store = sample_to_store(sampler, questions, out, task=name, batch_size=batch_size, dtype=vector_dtype)
+    store = sample_to_store(sampler, questions, out, task=name, dtype=vector_dtype, on_error=on_error)
+    if not Launch.of_this_process().is_main:
+        return
     kinds = ", ".join(store.vector_specs) or "none"
     show(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
+    if failures := failures_among(store, questions):
+        raise SamplingError(failure_summary(failures, len(questions), out))
 
 
 def run(args: list[str]) -> None:

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 _MEAN = ("method", "kind", "auroc", "auarc", "prr", "ece", "ece_floor", "brier", "nll", "better", "level", "worse")
-_BEST: tuple[str, ...] = ("set", "n", "accuracy", "sgpu_auroc", "best", "best_auroc", "difference", "low", "high", "verdict")
+_BEST: tuple[str, ...] = (
+    "set",
+    "n",
+    "accuracy",
+    "sgpu_auroc",
+    "best",
+    "best_auroc",
+    "difference",
+    "low",
+    "high",
+    "verdict",
+)
 _BEST += ("sgpu_ece", "ece_floor", "sgpu_brier", "best_brier")
 
 

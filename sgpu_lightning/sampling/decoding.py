@@ -135,7 +135,7 @@ def prefill_once(model: PreTrainedModel, batch: PromptBatch, repeats: int, confi
         # By way of generate, which knows each model's positions and kind of cache. The token it chooses is not read.
         given = generate(**batch.without_last_token().to_arguments(), generation_config=once)
         cache = given.get("past_key_values")
-    if not hasattr(cache, "reorder_cache"):
+    if cache is None or not hasattr(cache, "reorder_cache"):
         warnings.warn(
             f"{type(model).__name__} keeps no cache that can be repeated: every prompt is read {repeats} times, "
             "once for each answer, which is slower",

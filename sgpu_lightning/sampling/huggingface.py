@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from sgpu_lightning.errors import QuestionError, SamplingError
+from sgpu_lightning.errors import QuestionError
+from sgpu_lightning.sampling.batching import Batches
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
 from sgpu_lightning.sampling.loading import folder_revision, load_model, require_causal_lm
 from sgpu_lightning.sampling.prompt import PromptSettings, encode_prompt, prompt_length, tokenizer_of
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
 from sgpu_lightning.sampling.sampled import Sampled, build_record, split_rows
+from sgpu_lightning.sampling.sampler import Outcome
 from sgpu_lightning.sampling.settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class HuggingFaceSampler:
-    """Asks a causal language model or a vision-language model: N sampled answers and the greedy one, hidden states recorded.
+    """Asks a language or vision-language model: N sampled answers and the greedy one, hidden states recorded.
 
     What a question gets depends on the model, the settings and the question's id, not on the questions beside it, as
     far as the arithmetic allows: another batch may round differently, which in half precision can flip a close call.
@@ -42,6 +44,7 @@ class HuggingFaceSampler:
         prompt: How a question is put to the model; None: the defaults.
         model_name: The record's ``model``; None: the name the model was loaded by.
         revision: For `describe`: the commit, tag or branch the model was loaded at.
+        batch_size: Questions that `answer` puts at a time, each of N + 1 rows; fewer once memory runs out.
 
     Raises:
         SamplingError: If the model is no causal language model, has no decoder layers, or is set to beam search.
@@ -59,6 +62,7 @@ class HuggingFaceSampler:
         prompt: PromptSettings | None = None,
         model_name: str | None = None,
         revision: str | None = None,
+        batch_size: int = 8,
     ) -> None:
         require_causal_lm(model)
         self.model = model
@@ -68,6 +72,7 @@ class HuggingFaceSampler:
         self.prompt = prompt or PromptSettings()
         self.model_name = model_name or model.name_or_path or type(model).__name__
         self.revision = revision
+        self.batch_size = batch_size
         self._recorder = HiddenStateRecorder(model, layers, token)
         self._config = decoding_config(model, self.tokenizer)
         self._encoder = tokenizer
@@ -125,6 +130,14 @@ class HuggingFaceSampler:
     def token(self) -> TokenRule:
         """Which of an answer's tokens are recorded."""
         return self._recorder.token
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Ask the questions in batches of like length, as large as ``batch_size`` and memory allow.
+
+        Yields:
+            One outcome for each question, in any order; `Failed` where its prompt cannot be made or does not fit.
+        """
+        yield from Batches(self.sample, self.batch_size).outcomes(questions)
 
     def sample(self, questions: Sequence[Question]) -> list[Sampled]:
         """Ask the questions of one batch.
@@ -184,11 +197,11 @@ class HuggingFaceSampler:
     def _require_room(self, question: Question, length: int) -> None:
         room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if room is not None and length + self.settings.max_new_tokens > room:
-            hint = "lower max_new_tokens or shorten the context"
+            hint = "lower max_new_tokens or shorten the context" + ("" if question.image is None else " or the image")
             raise QuestionError(
                 question.id,
                 f"expected at most {room} tokens, the context of {self.model_name}, got {length} of the prompt and up "
-                f"to {self.settings.max_new_tokens} of an answer: {hint if question.image is None else f'{hint} or the image'}",
+                f"to {self.settings.max_new_tokens} of an answer: {hint}",
             )
 
     def _collect(self, questions: Sequence[Question], choice: SeededChoice) -> list[Sampled]:

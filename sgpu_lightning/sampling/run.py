@@ -2,98 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from sgpu_lightning.answers.failures import tidy_failures
+from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.store import AnswerStore, StoreError
-from sgpu_lightning.answers.vectors import VectorDtype, VectorShard, VectorSpec
-from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampled import Sampled
+from sgpu_lightning.answers.vectors import VectorDtype
+from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.launch import Launch
+from sgpu_lightning.sampling.outcomes import OutcomeWriter
+from sgpu_lightning.sampling.progress import SamplingProgress
+from sgpu_lightning.sampling.sampler import Failed, Sampler
 from sgpu_lightning.tasks.question import Question
 
-SHARD_SIZE = 128  # questions between two writes: what a killed run loses at most
+OnFailure = Literal["raise", "skip"]
+_HOPELESS = 100  # failures from the start, without an answer between, after which the fault is not the questions'
 
 
 def sample_to_store(
-    sampler: HuggingFaceSampler,
+    sampler: Sampler,
     questions: Sequence[Question],
     out: Path,
     *,
     task: str = "",
-    batch_size: int = 8,
     dtype: VectorDtype = "float32",
+    on_error: OnFailure = "skip",
     progress: bool = True,
 ) -> AnswerStore:
     """Ask every question that the store does not have yet.
+
+    Under a launcher of several processes each takes its part, and all return when the last is through.
 
     Args:
         sampler: Who is asked, and how.
         questions: With unique ids.
         out: The store's folder.
         task: Name of the task; the records' ``dataset``.
-        batch_size: Questions at a time; each takes N + 1 rows.
         dtype: How hidden states are stored.
+        on_error: At a question that gets no answers: ``skip`` notes the reason (`AnswerStore.failures`) and goes on, a
+            later run asks it again; ``raise`` stops.
         progress: Whether to show a progress bar.
 
     Returns:
-        The store, with all questions answered.
+        The store; all questions are answered or among its failures.
 
     Raises:
-        StoreError: If the store was made with another model or other settings, or holds other questions of the
-            same ids.
+        StoreError: If the store was made with another model or other settings, holds other questions of the same ids,
+            or cannot be written. What was written before is whole.
+        SamplingError: With ``raise``, at the first question without answers; always, if the first hundred get none.
     """
-    store = AnswerStore.create(out, {"kind": "sample", "task": task, "vector_dtype": dtype} | sampler.describe())
-    known = {record.id: (record.question, record.gold) for record in store.records()}
+    launch = Launch.of_this_process()
+    launch.warn_if_alone()
+    source = {"kind": "sample", "task": task, "vector_dtype": dtype} | sampler.describe()
+    store = AnswerStore.create(out, source, rank=launch.rank)
+    with store.locked():
+        pass  # a store that cannot be written is better refused before any question is asked
+    known = {record.id: _identity(record) for record in store.records()}
     for question in questions:
-        if known.get(question.id, (question.question, question.gold)) != (question.question, question.gold):
+        if known.get(question.id, _identity(question)) != _identity(question):
             raise StoreError(
-                f"{out}: question '{question.id}' is there with another text or other gold answers; "
+                f"{out}: question '{question.id}' is there with another text, context or gold answers; "
                 "sample the changed task into another store"
             )
-    todo = [question for question in questions if question.id not in known]
-    with _progress(sampler.model_name, disable=not progress) as bar:
-        step = bar.add_task("sample", total=len(questions), completed=len(questions) - len(todo))
-        for start in range(0, len(todo), SHARD_SIZE):
-            sampled: list[Sampled] = []
-            shard = todo[start : start + SHARD_SIZE]
-            for low in range(0, len(shard), batch_size):
-                batch = sampler.sample(shard[low : low + batch_size])
-                sampled += batch
-                bar.advance(step, len(batch))
-            _append(store, sampler, sampled, task, dtype)
+    mine = launch.share(questions)
+    todo = [question for question in mine if question.id not in known]
+    writer = OutcomeWriter(store, sampler, todo, task=task, dtype=dtype, rank=launch.rank)
+    with SamplingProgress(sampler.model_name, len(mine), len(mine) - len(todo), launch, show=progress) as bar:
+        _ask(sampler, todo, writer, bar, on_error)
+    launch.wait_for_all()
+    if launch.is_main:
+        tidy_failures(out, store.ids())
     return store
 
 
-def _append(
-    store: AnswerStore, sampler: HuggingFaceSampler, sampled: Sequence[Sampled], task: str, dtype: VectorDtype
-) -> None:
-    records = [replace(one.record, dataset=task) for one in sampled]
-    shards: dict[str, VectorShard] = {}
-    for layer in sampler.layers:
-        pairs = [one.vectors[layer] for one in sampled]
-        shard = VectorShard.stack([answers.numpy() for answers, _ in pairs], [greedy.numpy() for _, greedy in pairs])
-        spec = _spec(sampler, layer, shard)
-        store.add_vector_set(spec)
-        shards[spec.name] = shard
-    store.append(records, shards, dtype)
-
-
-def _spec(sampler: HuggingFaceSampler, layer: int, shard: VectorShard) -> VectorSpec:
-    return VectorSpec(
-        kind="hidden",
-        source=sampler.model_name,
-        revision=sampler.revision,
-        dim=shard.scored.shape[1],
-        layer=layer,
-        num_layers=sampler.num_layers,
-        token=sampler.token,
+def failure_summary(failures: dict[str, str], asked: int, out: Path, most: int = 5) -> str:
+    """How many questions got no answers, and the first few reasons."""
+    shown = "\n".join(f"  {name}: {reason}" for name, reason in list(failures.items())[:most])
+    more = f"\n  ... and {len(failures) - most} more" if len(failures) > most else ""
+    return (
+        f"{len(failures)} of {asked} questions got no answers; all the others are in {out}. Run again to ask these "
+        f"again (reasons in {out / 'failures'}):\n{shown}{more}"
     )
 
 
-def _progress(model: str, *, disable: bool) -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def failures_among(store: AnswerStore, questions: Iterable[Question]) -> dict[str, str]:
+    """Why questions got no answers, by id, in the questions' order."""
+    failures = store.failures()
+    return {question.id: failures[question.id] for question in questions if question.id in failures}
 
-    columns = (TextColumn(f"sample {model}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, disable=disable)
+
+def _ask(
+    sampler: Sampler, todo: Sequence[Question], writer: OutcomeWriter, bar: SamplingProgress, on_error: OnFailure
+) -> None:
+    failed = answered = 0
+    outcomes = sampler.answer(todo)
+    with ExitStack() as stack:
+        stack.callback(writer.write)  # whatever happens, what was answered is kept
+        if isinstance(outcomes, Generator):
+            stack.callback(outcomes.close)
+        for outcome in outcomes:
+            writer.add(outcome)
+            if isinstance(outcome, Failed):
+                failed += 1
+                if on_error == "raise":
+                    raise SamplingError(f"{outcome.reason}; --on_error skip goes on with the other questions")
+                if failed == _HOPELESS and not answered:
+                    raise SamplingError(f"none of the first {failed} questions got answers; the last: {outcome.reason}")
+                bar.advance(0)
+            else:
+                answered += 1
+                bar.advance(len(outcome.record.answers) + (outcome.record.greedy is not None))
+        for question in writer.unanswered:
+            writer.add(Failed(question, f"question '{question.id}': the sampler gave neither answers nor a reason"))
+
+
+def _identity(one: Question | AnswerSet) -> tuple[object, ...]:
+    """What must not change under an id."""
+    return one.question, one.context, one.gold

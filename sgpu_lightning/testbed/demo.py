@@ -105,10 +105,10 @@ def _answers(out: Path, subject: _Subject, console: Console) -> AnswerStore:
         console.print(f"train the {subject.name} model from scratch on {subject.learns}")
         subject.build(folder)
     settings = SamplingSettings(max_new_tokens=_MAX_NEW_TOKENS)
-    sampler = HuggingFaceSampler.from_pretrained(str(folder), device="cpu", settings=settings)
+    sampler = HuggingFaceSampler.from_pretrained(str(folder), device="cpu", settings=settings, batch_size=_BATCH)
     console.print(f"ask it; {settings.num_answers} answers and the greedy one, layer {sampler.layers[0]} recorded")
     store = out / "answers" / subject.name
-    return sample_to_store(sampler, subject.questions, store, task=subject.task, batch_size=_BATCH)
+    return sample_to_store(sampler, subject.questions, store, task=subject.task)
 
 
 def results(fitted: dict[str, Fitted]) -> object:

@@ -41,7 +41,7 @@ def test_shards_are_of_bounded_size(tmp_path, out, monkeypatch):
 def test_importing_again_adds_only_new_ids(tmp_path, out):
     import_file(answers(tmp_path, "a", "b"), out)
     assert import_file(answers(tmp_path, "a", "b"), out) == (0, 2)
-    assert AnswerStore.open(out).shards == ["00000.parquet"]
+    assert len(AnswerStore.open(out).shards) == 1
     assert import_file(answers(tmp_path, "c", "a", "d", "b"), out) == (2, 2)
     assert ids(out) == ["a", "b", "c", "d"]
 

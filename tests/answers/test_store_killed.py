@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.store import AnswerStore, StoreError
 from sgpu_lightning.answers.vectors import VectorShard
 from tests.answers.helpers import hidden, record
 
@@ -102,10 +102,11 @@ def test_a_run_that_fails_at_any_file_adds_nothing(tmp_path, monkeypatch, step):
         store.append([record("second")], {spec.name: vectors for spec in specs})
         assert store.ids() == {"first", "second"}
         return
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StoreError, match=r"cannot be written \(disk full\); what the store had before is whole"):
         store.append([record("second")], {spec.name: vectors for spec in specs})
     assert AnswerStore.open(tmp_path).ids() == {"first"}
     assert not list(tmp_path.rglob("*.partial"))
+    assert len(list(tmp_path.glob("vectors/*/*.parquet"))) == len(specs)
     store.append([record("second")], {spec.name: vectors for spec in specs})
     assert [one.id for one in store.records()] == ["first", "second"]
     assert all(store.has_vectors(name, shard) for name in store.vector_specs for shard in store.shards)

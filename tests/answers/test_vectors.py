@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, read_shard, write_shard
+from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, read_shard, shard_table
 from tests.answers.helpers import encoder, hidden, random_shard
 
 IDS = ["a", "b", "c"]
 
 
 def through_file(folder, shard, dtype="float32", ids=IDS):
-    write_shard(shard, ids, folder / "shard.parquet", dtype, "here")
+    pq.write_table(shard_table(shard, ids, dtype, "here"), folder / "shard.parquet")
     return read_shard(folder / "shard.parquet")
 
 

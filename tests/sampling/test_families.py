@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from transformers import AutoProcessor, AutoTokenizer
 
 from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, decoding
 from tests.sampling.families import (
@@ -104,7 +103,12 @@ def test_a_folder_gives_the_same(name, questions, tmp_path):
         save_encoder(name, encoder, folder)
         direct = make_sampler(name).sample(questions)
         loaded = HuggingFaceSampler.from_pretrained(
-            str(folder), device="cpu", dtype="float32", settings=SETTINGS, layers=LAYERS, prompt=make_sampler(name).prompt
+            str(folder),
+            device="cpu",
+            dtype="float32",
+            settings=SETTINGS,
+            layers=LAYERS,
+            prompt=make_sampler(name).prompt,
         )
         assert type(loaded.model) is type(model)
         for one, other in zip(direct, loaded.sample(questions), strict=True):

@@ -1,0 +1,36 @@
+"""``sgpu merge``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+
+def merge(stores: list[Path], *, out: Path) -> None:
+    """Make several stores into one, for example those of machines that share no disk.
+
+    The stores must come from the same model, task and settings. An answer set that several hold is taken once; if they
+    hold different answers to it, nothing is written.
+
+    Args:
+        stores: Folders of the stores; they are left as they are.
+        out: The merged store's folder. A store that is there is added to.
+    """
+    from rich import print as show
+
+    from sgpu_lightning.answers.merge import merge_stores
+
+    merged, added, present = merge_stores(stores, out)
+    there = f", {present} were there" if present else ""
+    show(f"{added} answer sets added to {out}{there}; it holds {len(merged.ids())}")
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    # jsonargparse takes a list as one argument; folders one after the other read better.
+    folders = list(itertools.takewhile(lambda arg: not arg.startswith(("-", "[")), args[1:]))
+    listed = [json.dumps(folders)] if folders else []
+    auto_cli(merge, args=[*listed, *args[1 + len(folders) :]], prog="sgpu merge")
