@@ -62,9 +62,7 @@ def build_prompt(question: Question, tokenizer: PreTrainedTokenizerBase, setting
         return body if settings.system is None else f"{settings.system}\n\n{body}"
     from jinja2.exceptions import TemplateError
 
-    messages = [{"role": "user", "content": _fill(settings.template or CHAT_TEMPLATE, question)}]
-    if settings.system is not None:
-        messages.insert(0, {"role": "system", "content": settings.system})
+    messages = chat_messages(question, settings)
     try:
         text = tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **settings.chat_options
@@ -75,6 +73,18 @@ def build_prompt(question: Question, tokenizer: PreTrainedTokenizerBase, setting
             f"the tokenizer's chat template refuses {roles} messages: {error}; try style 'plain'"
         ) from error
     return str(text)
+
+
+def chat_messages(question: Question, settings: PromptSettings) -> list[dict[str, str]]:
+    """The prompt as messages, the last one the user's.
+
+    Raises:
+        SamplingError: If the template needs a context and the question has none.
+    """
+    messages = [{"role": "user", "content": _fill(settings.template or CHAT_TEMPLATE, question)}]
+    if settings.system is not None:
+        messages.insert(0, {"role": "system", "content": settings.system})
+    return messages
 
 
 def encode_prompt(question: Question, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> list[int]:
