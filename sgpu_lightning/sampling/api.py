@@ -93,6 +93,7 @@ class ApiSampler:
                 raise found
         assert isinstance(greedy, Reply)
         assert isinstance(sampled, list)
+        self.client.answered = True
         return Sampled(self._record(question, greedy, sampled), {})
 
     async def _greedy(self, question: Question, messages: list[dict[str, Any]]) -> Reply:

@@ -33,7 +33,9 @@ class RequestFailedError(Exception):
 class ApiClient:
     """Sends chat requests with the openai client, which repeats what failed on the way.
 
-    Open it with ``async with``; what it has learnt of the server and counted stays from one opening to the next.
+    Open it with ``async with``; what it has learnt of the server and counted stays from one opening to the next. Set
+    ``answered`` once the server has done what is wanted of it: until then, what would go wrong for everything is one
+    error that ends the run.
 
     Args:
         base_url: Where the server's API begins, for example ``http://127.0.0.1:8000/v1``.
@@ -84,18 +86,19 @@ class ApiClient:
         await self._openai.close()
 
     async def greet(self) -> None:
-        """Make sure that somebody is there who takes the key, unless the server has answered before.
+        """Make sure that somebody is there who takes the key; nothing to do once ``answered``.
 
         Raises:
             SamplingError: If nobody is, or the key is refused.
         """
+        import httpx2
         from openai import OpenAIError
 
         if self.answered:
             return
         patience = min(self.settings.timeout, _GREETING_SECONDS)
         try:
-            await self._openai.get("/models", cast_to=object, options={"max_retries": 0, "timeout": patience})
+            await self._openai.get("/models", cast_to=httpx2.Response, options={"max_retries": 0, "timeout": patience})
         except OpenAIError as error:
             # Not every server lists its models; whether it answers questions is seen when it is asked one.
             if _no_connection(error) or getattr(error, "status_code", 0) in (401, 403):
@@ -110,17 +113,15 @@ class ApiClient:
 
         Raises:
             RequestFailedError: If there is no answer.
-            SamplingError: If the server has never answered and says what would hold for every question: no such
+            SamplingError: Unless ``answered``, if the server says what would hold for every question: no such
                 model, a wrong key, a setting it does not know.
         """
         async with self._slots:
-            reply = await self._chat({"model": self.model} | self.settings.extra_body | body)
-        self.answered = True
-        return reply
+            return await self._chat({"model": self.model} | self.settings.extra_body | body)
 
     async def _chat(self, body: dict[str, Any]) -> Reply:
         left = self.settings.max_retries
-        blank: Reply | None = None
+        blank: list[Reply] = []
         reason = ""
         while left >= 0:
             data, taken = await self._post(body, left)
@@ -132,12 +133,14 @@ class ApiClient:
                 self._note(body.get("n", 1), len(reply.choices))
                 if spoken := tuple(choice for choice in reply.choices if choice.text):
                     return Reply(spoken, reply.served_model)
-                blank = reply
+                blank.append(reply)
+                reason = "the reply's text is empty"
             left -= taken + 1
             if left >= 0:
                 await asyncio.sleep(_wait(self.settings.max_retries - left - 1))
-        if blank is not None:  # asked again and again, the model keeps silent: that is its answer
-            return blank
+        # Mostly a fault of the server, but where it is so every time, it is the model's answer.
+        if len(blank) > self.settings.max_retries:
+            return blank[-1]
         raise RequestFailedError(self._clean(f"{reason}; asked {self.settings.max_retries + 1} times"))
 
     def _note(self, asked: int, got: int) -> None:
@@ -178,7 +181,7 @@ class ApiClient:
         return data, int(response.request.headers.get("x-stainless-retry-count", 0))
 
     def _failure(self, error: OpenAIError, sent: dict[str, Any]) -> Exception:
-        """The error to raise: one for all questions where the server has never answered and never would."""
+        """The error to raise: one for all questions where the server would never answer."""
         status, complaint = getattr(error, "status_code", 0), _complaint(error)
         reason = f"HTTP {status}: {complaint}" if status else complaint
         if self.answered or not (

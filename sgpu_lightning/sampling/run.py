@@ -9,6 +9,7 @@ from typing import Any
 
 from sgpu_lightning.answers.store import AnswerStore, StoreError
 from sgpu_lightning.answers.vectors import VectorDtype, VectorShard, VectorSpec
+from sgpu_lightning.sampling.api import ApiSampler
 from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.sampled import Sampled
 from sgpu_lightning.tasks.question import Question
@@ -17,7 +18,7 @@ SHARD_SIZE = 128  # questions between two writes: what a killed run loses at mos
 
 
 def sample_to_store(
-    sampler: HuggingFaceSampler,
+    sampler: HuggingFaceSampler | ApiSampler,
     questions: Sequence[Question],
     out: Path,
     *,
@@ -59,15 +60,25 @@ def sample_to_store(
             sampled: list[Sampled] = []
             shard = todo[start : start + SHARD_SIZE]
             for low in range(0, len(shard), batch_size):
-                batch = sampler.sample(shard[low : low + batch_size])
+                batch = _ask(sampler, shard[low : low + batch_size])
                 sampled += batch
                 bar.advance(step, len(batch))
             _append(store, sampler, sampled, task, dtype)
     return store
 
 
+def _ask(sampler: HuggingFaceSampler | ApiSampler, questions: Sequence[Question]) -> list[Sampled]:
+    if isinstance(sampler, HuggingFaceSampler):
+        return sampler.sample(questions)
+    return [outcome for outcome in sampler.answer(questions) if isinstance(outcome, Sampled)]
+
+
 def _append(
-    store: AnswerStore, sampler: HuggingFaceSampler, sampled: Sequence[Sampled], task: str, dtype: VectorDtype
+    store: AnswerStore,
+    sampler: HuggingFaceSampler | ApiSampler,
+    sampled: Sequence[Sampled],
+    task: str,
+    dtype: VectorDtype,
 ) -> None:
     records = [replace(one.record, dataset=task) for one in sampled]
     shards: dict[str, VectorShard] = {}
@@ -80,7 +91,7 @@ def _append(
     store.append(records, shards, dtype)
 
 
-def _spec(sampler: HuggingFaceSampler, layer: int, shard: VectorShard) -> VectorSpec:
+def _spec(sampler: HuggingFaceSampler | ApiSampler, layer: int, shard: VectorShard) -> VectorSpec:
     return VectorSpec(
         kind="hidden",
         source=sampler.model_name,
