@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import warnings
 from collections.abc import Awaitable, Generator, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from sgpu_lightning.sampling.sampled import Sampled
 from sgpu_lightning.sampling.sampler import Failed, Outcome
 from sgpu_lightning.sampling.settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
+
+_SUSPICIOUS = 10  # questions
 
 
 class ApiSampler:
@@ -62,7 +65,18 @@ class ApiSampler:
         Raises:
             SamplingError: If the server cannot be asked at all.
         """
-        yield from in_flight(self.client, self._ask, questions)
+        alike = 0
+        for outcome in in_flight(self.client, self._ask, questions):
+            if isinstance(outcome, Sampled):
+                same = set(outcome.record.answers) == {outcome.record.greedy}
+                alike = alike + 1 if same and alike >= 0 else -1
+            yield outcome
+        if alike >= _SUSPICIOUS:
+            warnings.warn(
+                f"all sampled answers to all {alike} questions equal the greedy ones: does the server sample? "
+                "Some draw nothing unless their model's generation config says so; see docs/api.md",
+                stacklevel=2,
+            )
 
     def describe(self) -> dict[str, Any]:
         """Who is asked and how, as JSON-ready keys and values, for the store's manifest.

@@ -209,7 +209,8 @@ def _complaint(error: OpenAIError) -> str:
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body
     cause = _no_connection(error) or error.__cause__
-    text = str(body) if body else f"{error} ({cause})" if cause is not None and str(cause) else str(error)
+    # The cause first: the openai client's aiohttp transport calls lost connections time-outs, too.
+    text = str(body or (cause and str(cause)) or error)
     if _no_connection(error):
         text = f"nobody answers there: {cause}"
     return text if len(text) <= 300 else text[:297] + "..."

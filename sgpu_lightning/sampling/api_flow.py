@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from sgpu_lightning.sampling.api_client import ApiClient
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_ALONE = 3  # items that may fail one by one before the others are asked all the same
 
 
 class _End:
@@ -27,9 +29,9 @@ def in_flight(
 ) -> Generator[Result, None, None]:
     """Ask all items, as many at a time as the client has requests in flight; there are no batches to wait for.
 
-    The first items are asked one by one until the server has answered: a wrong key or model then is one error and not
-    one for each item. The event loop runs in a thread, since a notebook has one in the caller's already. Closing the
-    generator, or an interrupt in it, cancels what is in flight.
+    The first items are asked one by one until the server has answered one of them: a wrong key or model then is one
+    error and not one for each item. The event loop runs in a thread, since a notebook has one in the caller's already.
+    Closing the generator, or an interrupt in it, cancels what is in flight.
 
     Args:
         client: Opened and closed here.
@@ -70,7 +72,7 @@ def in_flight(
 async def _ask_all(
     client: ApiClient,
     ask: Callable[[Item], Awaitable[Result]],
-    items: Iterable[Item],
+    items: Iterator[Item],
     put: Callable[[Result], object],
 ) -> None:
     async def work() -> None:
@@ -79,7 +81,7 @@ async def _ask_all(
 
     async with client:
         await client.greet()
-        for item in items:
+        for item in itertools.islice(items, _ALONE):
             put(await ask(item))
             if client.answered:
                 break

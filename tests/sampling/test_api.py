@@ -263,6 +263,16 @@ def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_
         assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"] == images[3]
 
 
+def test_a_server_that_does_not_sample_is_suspected():
+    with (
+        serving(say=lambda question, k: f"same of {question}") as server,
+        pytest.warns(
+            UserWarning, match="all sampled answers to all 12 questions equal the greedy ones: does the server"
+        ),
+    ):
+        list(sampler_of(server).answer(questions_of(12)))
+
+
 def test_the_prompts_system_message_template_and_chat_options_are_sent():
     prompt = PromptSettings(template="Q: {question}", system="Be brief.", chat_options={"enable_thinking": False})
     with serving() as server:
