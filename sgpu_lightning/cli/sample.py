@@ -7,6 +7,8 @@ from typing import Literal
 
 from jsonargparse import auto_cli
 
+from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.api_settings import DEFAULT_KEY_ENV, ApiSettings
 from sgpu_lightning.sampling.prompt import PromptSettings
 from sgpu_lightning.sampling.settings import SamplingSettings
 
@@ -28,6 +30,9 @@ def sample(
     vector_dtype: Literal["float16", "float32"] = "float32",
     revision: str | None = None,
     trust_remote_code: bool = False,
+    api: str | None = None,
+    api_key_env: str = DEFAULT_KEY_ENV,
+    server: ApiSettings = ApiSettings(),
 ) -> None:
     """Ask a language model: N sampled answers and the greedy one, hidden states recorded.
 
@@ -35,7 +40,8 @@ def sample(
     process takes its part of the questions. The exit status is 1 if questions are left without answers.
 
     Args:
-        model: A causal language model: hub id, or folder written by ``save_pretrained``.
+        model: A causal language model: hub id, or folder written by ``save_pretrained``; with ``api`` the name that
+            the server knows.
         task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
             ``context``, ``group``), or the name of a registered task.
         out: The store's folder.
@@ -52,36 +58,56 @@ def sample(
         vector_dtype: How hidden states are stored.
         revision: Branch, tag or commit of a hub id.
         trust_remote_code: Whether to run code that comes with the model.
+        api: Ask a server that speaks OpenAI's protocol (vLLM, TGI, Ollama, llama.cpp, vendors) instead of loading the
+            model: where its API begins, for example http://127.0.0.1:8000/v1. Hidden states stay on the server.
+        api_key_env: The environment variable that holds the server's key.
+        server: How the server is asked.
     """
     from rich import print as show
 
     from sgpu_lightning.errors import SamplingError
+    from sgpu_lightning.sampling.api import ApiSampler
+    from sgpu_lightning.sampling.api_client import ApiClient
     from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
     from sgpu_lightning.sampling.launch import Launch
     from sgpu_lightning.sampling.run import failure_summary, failures_among, sample_to_store
     from sgpu_lightning.tasks import load_task
 
     questions = load_task(task)[:limit]
-    sampler = HuggingFaceSampler.from_pretrained(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        settings=sampling,
-        prompt=prompt,
-        layers=layers,
-        token=token,
-        batch_size=batch_size,
-    )
+    sampler: HuggingFaceSampler | ApiSampler
+    if api is not None:
+        local = {"layers": layers, "revision": revision, "device": device, "dtype": dtype}
+        _refuse_with_api({name: value for name, value in local.items() if value not in (None, [], "auto")})
+        client = ApiClient(api, model, server, api_key_env=api_key_env)
+        sampler = ApiSampler(client, sampling, prompt=prompt)
+    else:
+        sampler = HuggingFaceSampler.from_pretrained(
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            settings=sampling,
+            prompt=prompt,
+            layers=layers,
+            token=token,
+            batch_size=batch_size,
+        )
     name = Path(task).name.split(".")[0]
     store = sample_to_store(sampler, questions, out, task=name, dtype=vector_dtype, on_error=on_error)
     if not Launch.of_this_process().is_main:
         return
     kinds = ", ".join(store.vector_specs) or "none"
     show(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
+    if isinstance(sampler, ApiSampler):
+        show(sampler.client.usage.summary(server.input_price, server.output_price))
     if failures := failures_among(store, questions):
         raise SamplingError(failure_summary(failures, len(questions), out))
+
+
+def _refuse_with_api(local: dict[str, object]) -> None:
+    for name, value in local.items():
+        raise SamplingError(f"{name}: expected nothing with --api, got {value!r}: it is for models loaded here")
 
 
 def run(args: list[str]) -> None:

@@ -237,6 +237,18 @@ def _render(
     return str(text)
 
 
+def chat_messages(question: Question, settings: PromptSettings) -> list[dict[str, str]]:
+    """The prompt as messages, the last one the user's.
+
+    Raises:
+        SamplingError: If the template needs a context and the question has none.
+    """
+    messages = [{"role": "user", "content": _fill(settings.template or CHAT_TEMPLATE, question)}]
+    if settings.system is not None:
+        messages.insert(0, {"role": "system", "content": settings.system})
+    return messages
+
+
 def _fill(template: str, question: Question) -> str:
     if "context" in _template_fields(template):
         if question.context is None:
