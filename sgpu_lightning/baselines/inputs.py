@@ -252,7 +252,8 @@ class SetGroup:
     @cached_property
     def _all_cosines(self) -> Tensor:
         scored = self.inputs.scored
-        return cosine_gram(self.vectors, None if scored is None else scored[self.rows])
+        # On a GPU the product of long vectors is worth it; what follows, on n x n numbers, is not.
+        return cosine_gram(self.vectors, None if scored is None else scored[self.rows]).cpu()
 
     @cached_property
     def cosines(self) -> Tensor:
@@ -272,7 +273,7 @@ class SetGroup:
             SGPUError: If they are no similarities.
         """
         assert self.inputs.similarity is not None
-        values = self.inputs.similarity[self.rows, : self.count, : self.count].double()
+        values = self.inputs.similarity[self.rows, : self.count, : self.count].cpu().double()
         unit = torch.allclose(values.diagonal(dim1=1, dim2=2), torch.ones((), dtype=torch.float64))
         if not (unit and bool(((values >= 0) & (values <= 1)).all()) and torch.allclose(values, values.mT)):
             raise SGPUError(

@@ -49,9 +49,9 @@ class NLIMatrices:
     scored: Tensor | None = None
 
     def take(self, rows: Tensor, count: int) -> NLIMatrices:
-        """Of these sets, each of ``count`` answers, in float64."""
-        scored = None if self.scored is None else self.scored[rows, :count].double()
-        return NLIMatrices(self.logits[rows, :count, :count].double(), scored)
+        """Of these sets, each of ``count`` answers, in float64 on the CPU."""
+        scored = None if self.scored is None else self.scored[rows, :count].cpu().double()
+        return NLIMatrices(self.logits[rows, :count, :count].cpu().double(), scored)
 
     @property
     def probabilities(self) -> Tensor:

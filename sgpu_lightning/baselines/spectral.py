@@ -46,26 +46,31 @@ def von_neumann_entropy(group: SetGroup) -> Tensor:
     "von_neumann_entropy_rbf", sign=-1, low="0", high="ln n", needs=("vectors",), source="arXiv 2509.22272, gamma = 1"
 )
 def von_neumann_entropy_rbf(group: SetGroup) -> Tensor:
-    """Von Neumann entropy of the RBF Gram matrix exp(-|z_i - z_j|^2) of the unit vectors over n."""
+    """Von Neumann entropy of the RBF Gram matrix exp(-d^2) over n, d the distances of the unit vectors."""
     return von_neumann(eigenspectrum(gram(group.cosines, kernel="rbf", gamma=1.0)))
 
 
 def centred_covariance(group: SetGroup) -> Tensor:
-    """Z (I_d - 11^T / d) Z^T of the vectors as they are, float64 [b, n, n]."""
+    """Z (I_d - 11^T / d) Z^T of the vectors as they are, float64 [b, n, n].
+
+    Raises:
+        SGPUError: If a vector is not finite.
+    """
 
     def make() -> Tensor:
-        parts = [part.double() for part in torch.split(group.vectors, _sets_at_a_time(group))]
-        centred = (part - part.mean(-1, keepdim=True) for part in parts)
-        covariance = torch.cat([part @ part.mT for part in centred])
-        if not torch.isfinite(covariance).all():
+        # In blocks whose float64 copy stays in cache.
+        sets = max(1, 2**18 // (group.count * group.vectors.shape[-1]))
+        matrix = torch.cat([_centred_products(part.double()) for part in torch.split(group.vectors, sets)])
+        if not torch.isfinite(matrix).all():
             raise SGPUError("vectors: expected finite numbers, got NaN or infinity; check what made the vectors")
-        return covariance
+        return matrix
 
-    return group.remember("centred covariance", make)
+    return group.remember("centred covariance", lambda: make().cpu())
 
 
-def _sets_at_a_time(group: SetGroup) -> int:
-    return max(1, 2**18 // (group.count * group.vectors.shape[-1]))
+def _centred_products(vectors: Tensor) -> Tensor:
+    sums = vectors.sum(-1)
+    return torch.baddbmm(sums.unsqueeze(-1) * sums.unsqueeze(-2), vectors, vectors.mT, beta=-1.0 / vectors.shape[-1])
 
 
 @register(

@@ -41,7 +41,7 @@ class ApiSampler:
         SamplingError: If the prompt's style is ``plain``.
     """
 
-    revision = None
+    revision: str | None = None
     layers: tuple[int, ...] = ()
     num_layers = 0
     token: TokenRule = "last"
