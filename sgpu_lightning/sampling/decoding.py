@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sgpu_lightning.errors import SamplingError
 from sgpu_lightning.sampling.inputs import collate
+from sgpu_lightning.sampling.shared_prompt import SharedPromptUnsupportedError, share_prompts, shared_attention
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -93,35 +94,27 @@ def generate_rows(
         choice: Chooses every token.
         config: From `decoding_config`.
     """
-    from transformers import LogitsProcessorList
-
     config = copy.deepcopy(config)
     config.max_new_tokens = steps
-    generate: Any = getattr(model, "generate")  # noqa: B009 - PreTrainedModel is typed without it
     with _generation_config(model, config), torch.no_grad():
         batch = _collate(model, prompts, config)
-        cache = prefill_once(model, batch, repeats, config)
+        cache = prefill_once(model, batch, config)
         if cache is None:
             repeated = [prompt for prompt in prompts for _ in range(repeats)]
-            arguments: dict[str, Any] = _collate(model, repeated, config).to_arguments()
+            _generate(model, _collate(model, repeated, config).to_arguments(), choice, config)
         else:
-            arguments = {
-                "input_ids": batch.ids.repeat_interleave(repeats, dim=0),
-                "attention_mask": batch.mask.repeat_interleave(repeats, dim=0),
-                "past_key_values": cache,
-            }
-        generate(**arguments, generation_config=config, logits_processor=LogitsProcessorList([choice]))
+            _continue(model, batch, cache, repeats, choice, config)
 
 
-def prefill_once(model: PreTrainedModel, batch: PromptBatch, repeats: int, config: GenerationConfig) -> Any | None:
-    """Read each prompt but its last token once, images included, and repeat what the model remembers of it.
+def prefill_once(model: PreTrainedModel, batch: PromptBatch, config: GenerationConfig) -> Any | None:
+    """Read each prompt but its last token once, images included.
 
     The first step of ``generate`` then reads the last prompt token in every row. This saves nearly ``repeats``-fold
     where prompts are long.
 
     Returns:
-        The cache, [prompts * repeats] rows, or None where it cannot be had: the model keeps none or one that cannot
-        be repeated (a warning says so), or a prompt has a single token.
+        What the model remembers, one row a prompt, or None where it cannot be had: the model keeps none or one that
+        cannot be repeated (a warning says so), or a prompt has a single token.
     """
     # A row that holds padding only has nothing to attend to. The images must all come before the last token.
     if int(batch.mask.sum(dim=1).min()) < 2 or bool((batch.ids[:, -1] == _image_token(model)).any()):
@@ -131,22 +124,46 @@ def prefill_once(model: PreTrainedModel, batch: PromptBatch, repeats: int, confi
     if config.use_cache is not False and "past_key_values" in inspect.signature(model.forward).parameters:
         once = copy.deepcopy(config)
         once.max_new_tokens, once.min_new_tokens, once.return_dict_in_generate = 1, 0, True
-        generate: Any = getattr(model, "generate")  # noqa: B009
         # By way of generate, which knows each model's positions and kind of cache. The token it chooses is not read.
-        given = generate(**batch.without_last_token().to_arguments(), generation_config=once)
-        cache = given.get("past_key_values")
+        cache = _generate(model, batch.without_last_token().to_arguments(), None, once).get("past_key_values")
     if cache is None or not hasattr(cache, "reorder_cache"):
         warnings.warn(
-            f"{type(model).__name__} keeps no cache that can be repeated: every prompt is read {repeats} times, "
-            "once for each answer, which is slower",
+            f"{type(model).__name__} keeps no cache that can be repeated: every prompt is read once for each answer, "
+            "which is slower",
             stacklevel=2,
         )
         return None
+    return cache
+
+
+def _continue(
+    model: PreTrainedModel, batch: PromptBatch, cache: Any, repeats: int, choice: SeededChoice, config: GenerationConfig
+) -> None:
+    """Go on from what was read once, in all rows: with one copy of it where the model allows, else one a row."""
     rows = torch.arange(len(batch.ids), device=batch.ids.device).repeat_interleave(repeats)
+    _repeat_position_offsets(model, rows)
+    arguments: dict[str, Any] = {"input_ids": batch.ids[rows], "attention_mask": batch.mask[rows]}
+    shared = share_prompts(model, cache)
+    if shared is not None:
+        try:
+            with shared_attention(model):
+                _generate(model, {**arguments, "past_key_values": shared}, choice, config)
+            return
+        except SharedPromptUnsupportedError:
+            pass
     # Unlike batch_repeat_interleave, this also repeats the states of linear attention.
     cache.reorder_cache(rows)
-    _repeat_position_offsets(model, rows)
-    return cache
+    _generate(model, {**arguments, "past_key_values": cache}, choice, config)
+
+
+def _generate(
+    model: PreTrainedModel, arguments: dict[str, Any], choice: SeededChoice | None, config: GenerationConfig
+) -> Any:
+    from transformers import LogitsProcessorList
+
+    generate: Any = getattr(model, "generate")  # noqa: B009 - PreTrainedModel is typed without it
+    processors = LogitsProcessorList([] if choice is None else [choice])
+    return generate(**arguments, generation_config=config, logits_processor=processors)
 
 
 def _collate(model: PreTrainedModel, prompts: Sequence[Prompt], config: GenerationConfig) -> PromptBatch:

@@ -72,11 +72,22 @@ def test_an_end_token_that_the_tokenizer_adds_is_dropped(tokenizer):
     assert encode_prompt(question, tokenizer, PromptSettings(template="{question}")).ids == [BOS, 5, 6]
 
 
-def test_a_chat_template_that_refuses_the_system_message_is_reported(chat_tokenizer):
-    settings = PromptSettings(system="Be brief.", chat_options={"strict": True})
-    message = "chat template refuses system and user messages: System role not supported; try style 'plain'"
+@pytest.mark.parametrize("way", ["refuses", "passes over"])
+def test_without_a_system_role_the_instruction_joins_the_question(chat_tokenizer, way):
+    options = {"strict": True} if way == "refuses" else {}
+    if way == "passes over":
+        chat_tokenizer.chat_template = CHAT.replace("<{{ m.role }}>", "{% if m.role == 'user' %}<user>").replace(
+            "{{ m.content }}", "{{ m.content }}{% endif %}"
+        )
+    settings = PromptSettings(system="Be brief.", chat_options=options)
+    assert build_prompt(QUESTION, chat_tokenizer, settings) == "<bos><user>Be brief.\n\nWho?<assistant>"
+
+
+def test_a_chat_template_that_refuses_the_question_is_reported(chat_tokenizer):
+    chat_tokenizer.chat_template = "{{ raise_exception('No users here') }}"
+    message = "the chat template refuses a user message: No users here; try style 'plain'"
     with pytest.raises(ValueError, match=message):
-        build_prompt(QUESTION, chat_tokenizer, settings)
+        build_prompt(QUESTION, chat_tokenizer, PromptSettings())
 
 
 def test_chat_style_needs_a_chat_template(tokenizer):
