@@ -16,6 +16,8 @@ def sample(
     model: str,
     task: str,
     out: Path,
+    task_path: Path | None = None,
+    split: str | None = None,
     layers: list[int] | None = None,
     token: Literal["last", "mean"] = "last",
     sampling: SamplingSettings = SamplingSettings(),
@@ -35,12 +37,15 @@ def sample(
     Args:
         model: A causal language model: hub id, or folder written by ``save_pretrained``.
         task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
-            ``context``, ``group``), or the name of a registered task.
+            ``context``, ``image``, ``group``), or the name of a task: triviaqa, nq_open, squad, vqav2, okvqa, vizwiz,
+            cifar100, imagenet.
         out: The store's folder.
+        task_path: Read a benchmark from this folder or file instead of the hub.
+        split: Another split of a benchmark than its own.
         layers: Decoder blocks to record, from 0, negative from the end; null for the middle one, [] for none.
         token: ``last`` answer token's hidden state, or their ``mean``.
         sampling: How answers are drawn.
-        prompt: How a question is put to the model.
+        prompt: How a question is put to the model. A named task has a template, used where none is given here.
         batch_size: Questions at a time; each takes N + 1 rows.
         limit: Ask only the first so many questions.
         device: ``auto`` or a torch device.
@@ -53,9 +58,10 @@ def sample(
 
     from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
     from sgpu_lightning.sampling.run import sample_to_store
-    from sgpu_lightning.tasks import load_task
+    from sgpu_lightning.tasks import find_task, load_task, task_prompt
 
-    questions = load_task(task)[:limit]
+    asked = find_task(task)
+    questions = load_task(task, path=task_path, split=split, limit=limit)
     sampler = HuggingFaceSampler.from_pretrained(
         model,
         device=device,
@@ -63,12 +69,19 @@ def sample(
         revision=revision,
         trust_remote_code=trust_remote_code,
         settings=sampling,
-        prompt=prompt,
+        prompt=task_prompt(asked, prompt),
         layers=layers,
         token=token,
     )
-    name = Path(task).name.split(".")[0]
-    store = sample_to_store(sampler, questions, out, task=name, batch_size=batch_size, dtype=vector_dtype)
+    store = sample_to_store(
+        sampler,
+        questions,
+        out,
+        task=asked.name,
+        grader=asked.grader,
+        batch_size=batch_size,
+        dtype=vector_dtype,
+    )
     kinds = ", ".join(store.vector_specs) or "none"
     show(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
 

@@ -22,6 +22,7 @@ def sample_to_store(
     out: Path,
     *,
     task: str = "",
+    grader: str | None = None,
     batch_size: int = 8,
     dtype: VectorDtype = "float32",
     progress: bool = True,
@@ -33,6 +34,8 @@ def sample_to_store(
         questions: With unique ids.
         out: The store's folder.
         task: Name of the task; the records' ``dataset``.
+        grader: Name of the grader that fits it, kept in the manifest: what the store is graded by unless told
+            otherwise.
         batch_size: Questions at a time; each takes N + 1 rows.
         dtype: How hidden states are stored.
         progress: Whether to show a progress bar.
@@ -44,7 +47,8 @@ def sample_to_store(
         StoreError: If the store was made with another model or other settings, or holds other questions of the
             same ids.
     """
-    store = AnswerStore.create(out, {"kind": "sample", "task": task, "vector_dtype": dtype} | sampler.describe())
+    source = {"kind": "sample", "task": task, "vector_dtype": dtype} | sampler.describe()
+    store = AnswerStore.create(out, source | ({"grader": grader} if grader else {}))
     known = {record.id: (record.question, record.gold) for record in store.records()}
     for question in questions:
         if known.get(question.id, (question.question, question.gold)) != (question.question, question.gold):

@@ -53,6 +53,7 @@ from sgpu_lightning.answers.grading.number import final_number
         ("Paris 5", "Paris", False),
         ("0", "-0.0", True),
         ("1e999", "1", False),
+        ("9" * 5000, "9", False),
     ],
 )
 def test_number(answer, gold, right):

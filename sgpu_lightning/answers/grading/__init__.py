@@ -8,11 +8,12 @@ from sgpu_lightning.answers.grading.base import Grader, RecordGrader, ScoreGrade
 from sgpu_lightning.answers.grading.choice import multiple_choice
 from sgpu_lightning.answers.grading.class_name import ClassNameGrader, class_name
 from sgpu_lightning.answers.grading.number import number
-from sgpu_lightning.answers.grading.registry import GRADERS, get_grader, grader_names, register_grader
+from sgpu_lightning.answers.grading.registry import DEFAULT_GRADER, GRADERS, get_grader, grader_names, register_grader
 from sgpu_lightning.answers.grading.text import alias_match, exact_match, rouge_l, squad_f1
 from sgpu_lightning.answers.grading.vqa import vqa_accuracy
 
 __all__ = [
+    "DEFAULT_GRADER",
     "GRADERS",
     "ClassNameGrader",
     "Grader",

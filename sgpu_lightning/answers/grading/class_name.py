@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from sgpu_lightning.answers.grading.base import NO_GOLD, Verdict
 from sgpu_lightning.answers.record import AnswerSet
@@ -43,14 +44,17 @@ def rivals_of(gold: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
 
     A name that another class has too is none: nothing tells the two apart.
     """
-    own = {_joined(_words(name)) for name in gold}
-    rivals = []
-    for name in others:
-        words = _words(name)
-        inside = {_joined(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
-        if own & (inside - {_joined(words)}) and _joined(words) not in own:
-            rivals.append(name)
-    return tuple(dict.fromkeys(rivals))
+    own = {_parts(name)[0] for name in gold}
+    parts = {name: _parts(name) for name in others}
+    return tuple(name for name, (whole, inside) in parts.items() if whole not in own and own & inside)
+
+
+@lru_cache(maxsize=8192)  # for every class of a thousand, all names of the others are looked at
+def _parts(name: str) -> tuple[str, frozenset[str]]:
+    """A name in normal form, and what it contains as whole words."""
+    words = _words(name)
+    inside = {_joined(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+    return _joined(words), frozenset(inside)
 
 
 class ClassNameGrader:

@@ -14,7 +14,7 @@ _BOXED = re.compile(r"\\boxed\s*\{")
 _ANSWER = re.compile(r"(?:answer|result)(?:\s+is|\s*[:=])|####", re.IGNORECASE)
 _COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _DIGITS = r"\d+(?:\.\d+)?|\.\d+"
-_POWER = rf"\s*(?:\*|\u00d7|x|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{{?(?P<power>[-+]?\d{{1,3}})\}}?"
+_POWER = r"\s*(?:\*|\u00d7|x|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?(?P<power>[-+]?\d{1,3})\}?"
 _NUMBER = re.compile(
     rf"""
     (?<![\w.])(?P<sign>[-+])?[$€£]?(?P<after>-)?  # after a word or number it is a dash, before a space a bullet
@@ -84,10 +84,10 @@ def _numbers(text: str) -> list[tuple[Fraction, bool]]:
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
-    bottom = Fraction(match["bottom"] or 1)
-    if not bottom:
+    try:
+        value = Fraction(match["whole"] or 0) + Fraction(match["top"]) / Fraction(match["bottom"] or 1)
+    except (ZeroDivisionError, ValueError):  # too long to convert: a model that could not stop
         return None
-    value = Fraction(match["whole"] or 0) + Fraction(match["top"]) / bottom
     value *= Fraction(10) ** int(match["exponent"] or match["power"] or 0)
     return -value if "-" in (match["sign"], match["after"]) else value
 

@@ -32,6 +32,7 @@ GRADERS: dict[str, Grader] = {
     "number": number,
     "class_name": class_name,
 }
+DEFAULT_GRADER = "alias"
 _MAKERS: dict[str, Callable[..., Grader]] = {}
 
 
