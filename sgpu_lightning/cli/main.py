@@ -15,6 +15,7 @@ VERBS = {
     "demo": ("demo", "the whole way on tiny models trained on the spot, offline"),
     "sample": ("sample", "ask a model: N answers and the greedy one, hidden states recorded"),
     "import": ("import_", "bring your own answers into a store"),
+    "label": ("label", "grade scored answers, and compare with given labels"),
     "embed": ("embed", "black-box vectors: embed a store's answers"),
     "fit": ("lightning", "learn P(correct) from answer sets"),
     "validate": ("lightning", "metrics on the validation sets"),

@@ -32,14 +32,15 @@ def trivia_row(identity, question, value, aliases):
     }  # fmt: skip
 
 
+_MATCHED = ("matched_wiki_entity_name", "normalized_matched_wiki_entity_name")
 TRIVIAQA = Features(
     {
         "question": TEXT, "question_id": TEXT, "question_source": TEXT,
-        "entity_pages": {key: List(TEXT) for key in ("doc_source", "filename", "title", "wiki_context")},
-        "search_results": {key: List(TEXT) for key in ("description", "filename", "title", "url", "search_context")}
+        "entity_pages": dict.fromkeys(("doc_source", "filename", "title", "wiki_context"), List(TEXT)),
+        "search_results": dict.fromkeys(("description", "filename", "title", "url", "search_context"), List(TEXT))
         | {"rank": List(Value("int32"))},
-        "answer": {key: List(TEXT) for key in ("aliases", "normalized_aliases")}
-        | dict.fromkeys(("matched_wiki_entity_name", "normalized_matched_wiki_entity_name", "normalized_value", "type", "value"), TEXT),
+        "answer": dict.fromkeys(("aliases", "normalized_aliases"), List(TEXT))
+        | dict.fromkeys((*_MATCHED, "normalized_value", "type", "value"), TEXT),
     }
 )  # fmt: skip
 NQ_OPEN = Features({"question": TEXT, "answer": List(TEXT)})
