@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -103,6 +104,9 @@ def _parse_texts(value: object, where: str, key: str) -> tuple[str, ...]:
 
 
 def _with_image(question: Question, folder: Path) -> Question:
-    if question.image is None or _URL.match(question.image):
+    if question.image is None:
         return question
-    return replace(question, image=str(folder / question.image))
+    image = question.image if _URL.match(question.image) else str(folder / question.image)
+    # By its image: questions about images often read the same, and would all be one group.
+    group = question.group or f"image {hashlib.sha256(question.image.encode()).hexdigest()}"
+    return replace(question, image=image, group=group)

@@ -128,7 +128,7 @@ def read_dataset(dataset: Dataset, *, path: Path | None = None, split: str | Non
     try:
         for index, values in enumerate(table):
             yield Row(f"{name}, row {index}", wanted, index, values, names)
-    except OSError as error:
+    except Exception as error:  # of the network, or of as many kinds as there are broken files
         raise TaskError(f"{name}: reading broke off: {error}; run again to go on") from error
 
 
@@ -152,13 +152,13 @@ def _open_local(dataset: Dataset, path: Path, split: str, asked: bool) -> tuple[
         raise TaskError(f"{path}: expected a folder or file with a copy of {dataset.hub_id}, got none there")
     try:
         tables = _load_local(dataset, path)
+    except TaskError:
+        raise
     except Exception as error:  # as many kinds as there are broken files
         raise TaskError(f"{path}: not readable as a copy of {dataset.hub_id}: {error}") from error
     if split not in tables and (asked or len(tables) > 1):
         raise TaskError(f"{path}: expected a split '{split}', got {', '.join(tables)}")
-    table = tables[split] if split in tables else next(iter(tables.values()))
-    _require_data(table, str(path))
-    return table, str(path)
+    return tables[split] if split in tables else next(iter(tables.values())), str(path)
 
 
 def _load_local(dataset: Dataset, path: Path) -> dict[str, Any]:
@@ -171,9 +171,13 @@ def _load_local(dataset: Dataset, path: Path) -> dict[str, Any]:
     if path.is_dir():
         configs = get_dataset_config_names(str(path))
         config = dataset.config if dataset.config in configs else None
-        return dict(load_dataset(str(path), config, streaming=True))
-    builder = "parquet" if path.suffix == ".parquet" else "json"
-    return dict(load_dataset(builder, data_files=str(path), streaming=True))
+        tables = dict(load_dataset(str(path), config, streaming=True))
+    else:
+        builder = "parquet" if path.suffix == ".parquet" else "json"
+        tables = dict(load_dataset(builder, data_files=str(path), streaming=True))
+    for table in tables.values():
+        _require_data(table, str(path))
+    return tables
 
 
 def _require_data(table: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""TriviaQA (Joshi et al., arXiv 1705.03551), closed book: 9,960 trivia questions with the answers' aliases.
+"""TriviaQA (Joshi et al., arXiv 1705.03551), closed book: about 10,000 trivia questions with the answers' aliases.
 
 Rows of ``rc.nocontext``: question, question_id, question_source, entity_pages, search_results, and answer, an object
 of aliases, normalized_aliases, matched_wiki_entity_name, normalized_matched_wiki_entity_name, normalized_value, type

@@ -39,6 +39,14 @@ def test_a_url_and_an_absolute_path_stay_as_they_are(tmp_path, image):
     assert question.image == image
 
 
+def test_questions_that_read_the_same_are_grouped_by_their_images(tmp_path):
+    rows = [
+        {"id": str(i), "question": "What is it?", "image": name} for i, name in enumerate(["a.png", "b.png", "a.png"])
+    ]
+    first, second, third = load_task(write_lines(tmp_path / "q.jsonl", *rows))
+    assert first.group == third.group != second.group
+
+
 def test_rivals_are_read(tmp_path):
     (question,) = load_task(write_lines(tmp_path / "q.jsonl", SHORT | {"rivals": ["New Rome"]}))
     assert question.rivals == ("New Rome",)
