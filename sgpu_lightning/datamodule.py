@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sgpu_lightning.answers.grading import get_grader
+from sgpu_lightning.answers.grading import DEFAULT_GRADER, get_grader
 from sgpu_lightning.answers.reader import OnError, Skipped
 from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.batch import AnswerBatch
@@ -53,7 +53,8 @@ class AnswerDataModule(LightningDataModule):
         encoder_revision: Revision of a hub id.
         layers: Decoder layers of the hidden states; null for all that the stores hold.
         token: ``last`` or ``mean`` hidden states; null for what the stores hold.
-        grader: Labels sets that have gold answers but no label: ``exact`` or ``alias``.
+        grader: Labels sets that have gold answers but no label, by name (docs/grading.md); null for the one a store's
+            task names, else ``alias``.
         val_fraction: Share of groups for validation.
         test_fraction: Share of groups for test.
         split_seed: Changes which groups go where.
@@ -76,7 +77,7 @@ class AnswerDataModule(LightningDataModule):
         encoder_revision: str | None = None,
         layers: list[int] | None = None,
         token: Literal["last", "mean"] | None = None,
-        grader: str = "alias",
+        grader: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.25,
         split_seed: int = 0,
@@ -89,7 +90,7 @@ class AnswerDataModule(LightningDataModule):
             raise SGPUError(f"batch_size: expected at least 1, got {batch_size}")
         self.save_hyperparameters()  # so that a checkpoint says what it was fitted on
         check_fractions(val_fraction, test_fraction)
-        self.grader = get_grader(grader)
+        self.grader = None if grader is None else get_grader(grader)
         self.answers: dict[Split, list[str]] = {
             split: [paths] if isinstance(paths, str) else list(paths or [])
             for split, paths in zip(SPLITS, (answers, val_answers, test_answers), strict=True)
@@ -151,7 +152,8 @@ class AnswerDataModule(LightningDataModule):
             layers=self.layers,
             token=self.token,
         )
-        rows = self.table.add(open_source(path, choice, self.on_error, self.skipped), self.grader)
+        source = open_source(path, choice, self.on_error, self.skipped)
+        rows = self.table.add(source, self.grader or get_grader(source.grader or DEFAULT_GRADER))
         if not rows:
             reason = f": {self.skipped.summary()}" if self.skipped.messages else ""
             raise SplitError(f"{path}: expected answer sets, got none{reason}")

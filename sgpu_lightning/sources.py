@@ -40,6 +40,7 @@ class Source(Protocol):
     """A run of answer sets in a fixed order; text and vectors are read apart."""
 
     name: str
+    grader: str | None  # the one its task names; None: the default one
 
     def records(self) -> Iterator[AnswerSet]:
         """The answer sets."""
@@ -56,6 +57,8 @@ class Source(Protocol):
 
 class FileSource:
     """A .jsonl, .jsonl.gz or .parquet file whose answers are embedded as they are read."""
+
+    grader: str | None = None
 
     def __init__(self, path: Path, choice: VectorChoice, on_error: OnError, skipped: Skipped) -> None:
         self.name = str(path)
@@ -91,6 +94,7 @@ class StoreSource:
         self.name = str(path)
         self._store = AnswerStore.open(path)
         self._choice = choice
+        self.grader: str | None = self._store.source.get("grader")
 
     def records(self) -> Iterator[AnswerSet]:
         """The answer sets."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgpu_lightning import AnswerDataModule, gp
+from sgpu_lightning import AnswerDataModule, AnswerStore, gp
+from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
 from sgpu_lightning.splits import SPLITS, SplitError, split_of
@@ -84,6 +85,19 @@ class TestLabels:
         data = ready(AnswerDataModule(write_rows(tmp_path / "a.jsonl", rows)))
         assert data.table.labels[:2].tolist() == [1.0, 1.0]
         assert data.table.labels[2].isnan()
+
+    def test_a_store_is_graded_by_its_task_s_grader_unless_one_is_given(self, tmp_path):
+        records = [
+            AnswerSet(id=f"q{i}", answers=("-5", "5"), greedy="-5", gold=(gold,), group=str(i))
+            for i, gold in enumerate(["5", "-5.0"])
+        ]
+        store = AnswerStore.create(tmp_path / "s", {"kind": "sample", "task": "sums", "grader": "number"})
+        store.append(records)
+        file = write_rows(tmp_path / "a.jsonl", [row.to_dict() | {"dataset": "b"} for row in records])
+        data = ready(AnswerDataModule([str(store.path), str(file)]))
+        assert data.table.labels.tolist() == [0.0, 1.0, 1.0, 0.0]  # the file by alias, which drops the minus sign
+        given = ready(AnswerDataModule(str(store.path), grader="exact"))
+        assert given.table.labels.tolist() == [1.0, 0.0]
 
     def test_sets_without_label_are_predicted_but_not_fitted_on(self, tmp_path):
         rows = [row | ({"gold": None} if i % 2 else {}) for i, row in enumerate(toy_rows(60))]

@@ -16,6 +16,7 @@ VERBS = {
     "sample": ("sample", "ask a model: N answers and the greedy one, hidden states recorded"),
     "import": ("import_", "bring your own answers into a store"),
     "merge": ("merge", "make several stores of one model and task into one"),
+    "label": ("label", "grade scored answers, and compare with given labels"),
     "embed": ("embed", "black-box vectors: embed a store's answers"),
     "fit": ("lightning", "learn P(correct) from answer sets"),
     "validate": ("lightning", "metrics on the validation sets"),

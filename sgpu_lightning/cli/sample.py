@@ -18,6 +18,8 @@ def sample(
     model: str,
     task: str,
     out: Path,
+    task_path: Path | None = None,
+    split: str | None = None,
     layers: list[int] | None = None,
     token: Literal["last", "mean"] = "last",
     sampling: SamplingSettings = SamplingSettings(),
@@ -43,12 +45,15 @@ def sample(
         model: A causal language model: hub id, or folder written by ``save_pretrained``; with ``api`` the name that
             the server knows.
         task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
-            ``context``, ``group``), or the name of a registered task.
+            ``context``, ``image``, ``group``), or the name of a task: triviaqa, nq_open, squad, vqav2, okvqa, vizwiz,
+            cifar100, imagenet.
         out: The store's folder.
+        task_path: Read a benchmark from this folder or file instead of the hub.
+        split: Another split of a benchmark than its own.
         layers: Decoder blocks to record, from 0, negative from the end; null for the middle one, [] for none.
         token: ``last`` answer token's hidden state, or their ``mean``.
         sampling: How answers are drawn.
-        prompt: How a question is put to the model.
+        prompt: How a question is put to the model. A named task has a template, used where none is given here.
         batch_size: Questions at a time, each of N + 1 rows; fewer once memory runs out.
         on_error: At a question that gets no answers: ``skip`` notes the reason and goes on, ``raise`` stops. Running
             again asks it again.
@@ -71,9 +76,11 @@ def sample(
     from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
     from sgpu_lightning.sampling.launch import Launch
     from sgpu_lightning.sampling.run import failure_summary, failures_among, sample_to_store
-    from sgpu_lightning.tasks import load_task
+    from sgpu_lightning.tasks import find_task, load_task, task_prompt
 
-    questions = load_task(task)[:limit]
+    asked = find_task(task)
+    prompt = task_prompt(asked, prompt)
+    questions = load_task(task, path=task_path, split=split, limit=limit)
     sampler: HuggingFaceSampler | ApiSampler
     if api is not None:
         local = {"layers": layers, "revision": revision, "device": device, "dtype": dtype}
@@ -93,8 +100,9 @@ def sample(
             token=token,
             batch_size=batch_size,
         )
-    name = Path(task).name.split(".")[0]
-    store = sample_to_store(sampler, questions, out, task=name, dtype=vector_dtype, on_error=on_error)
+    store = sample_to_store(
+        sampler, questions, out, task=asked.name, grader=asked.grader, dtype=vector_dtype, on_error=on_error
+    )
     if not Launch.of_this_process().is_main:
         return
     kinds = ", ".join(store.vector_specs) or "none"

@@ -28,6 +28,7 @@ def sample_to_store(
     out: Path,
     *,
     task: str = "",
+    grader: str | None = None,
     dtype: VectorDtype = "float32",
     on_error: OnFailure = "skip",
     progress: bool = True,
@@ -41,6 +42,8 @@ def sample_to_store(
         questions: With unique ids.
         out: The store's folder.
         task: Name of the task; the records' ``dataset``.
+        grader: Name of the grader that fits it, kept in the manifest: what the store is graded by unless told
+            otherwise.
         dtype: How hidden states are stored.
         on_error: At a question that gets no answers: ``skip`` notes the reason (`AnswerStore.failures`) and goes on, a
             later run asks it again; ``raise`` stops.
@@ -57,7 +60,7 @@ def sample_to_store(
     launch = Launch.of_this_process()
     launch.warn_if_alone()
     source = {"kind": "sample", "task": task, "vector_dtype": dtype} | sampler.describe()
-    store = AnswerStore.create(out, source, rank=launch.rank)
+    store = AnswerStore.create(out, source | ({"grader": grader} if grader else {}), rank=launch.rank)
     with store.locked():
         pass  # a store that cannot be written is better refused before any question is asked
     known = {record.id: _identity(record) for record in store.records()}

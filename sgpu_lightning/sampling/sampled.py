@@ -48,7 +48,8 @@ def build_record(
             "greedy_tokens": tokens[0],
             "greedy_logprob": logprobs[0],
             "cut": sum(cut),
-        },
+        }
+        | ({"rivals": list(question.rivals)} if question.rivals else {}),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from sgpu_lightning.tasks.question import Question
 SUFFIXES = (".jsonl", ".jsonl.gz")
 KEYS = tuple(f.name for f in fields(Question))
 _REQUIRED_KEYS = ("id", "question")
+_LIST_KEYS = ("gold", "rivals")
+_URL = re.compile(r"\A(?:[a-z][a-z0-9+.-]+://|data:)", re.IGNORECASE)
 
 
 class TaskError(SGPUError):
@@ -26,8 +30,9 @@ def read_questions(path: Path) -> list[Question]:
 
     Args:
         path: A ``.jsonl`` or ``.jsonl.gz`` file in UTF-8. Each line is an object with the keys ``id`` (unique) and
-            ``question``, and if wanted ``gold`` (a string or a list of strings), ``context``, ``image`` and ``group``.
-            Blank lines are passed over.
+            ``question``, and if wanted ``gold`` (a string or a list of strings), ``context``, ``image`` (a URL, or a
+            path from the file's folder), ``group`` and ``rivals`` (as ``gold``); see `Question`. Blank lines are
+            passed over.
 
     Raises:
         TaskError: Naming file and line, the key, what was expected and what was got.
@@ -40,7 +45,7 @@ def read_questions(path: Path) -> list[Question]:
         for where, row in read_rows(path):
             if isinstance(row, RecordError):
                 raise row
-            question = parse_question(row, where)
+            question = _with_image(parse_question(row, where), path.parent)
             if question.id in first_seen:
                 raise TaskError(
                     f"{where}: key 'id': expected an id of its own, got '{question.id}', "
@@ -78,7 +83,7 @@ def parse_question(row: object, where: str = "question") -> Question:
             if key in _REQUIRED_KEYS:
                 raise TaskError(f"{where}: key '{key}': expected a non-empty string, got nothing")
             continue
-        parsed[key] = _parse_gold(value, where) if key == "gold" else _parse_text(value, where, key)
+        parsed[key] = _parse_texts(value, where, key) if key in _LIST_KEYS else _parse_text(value, where, key)
     return Question(**parsed)
 
 
@@ -90,9 +95,18 @@ def _parse_text(value: object, where: str, key: str) -> str:
     return value
 
 
-def _parse_gold(value: object, where: str) -> tuple[str, ...]:
+def _parse_texts(value: object, where: str, key: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list):
-        raise TaskError(f"{where}: key 'gold': expected a string or a list of strings, got {show_value(value)}")
-    return tuple(_parse_text(item, where, f"gold[{i}]") for i, item in enumerate(value))
+        raise TaskError(f"{where}: key '{key}': expected a string or a list of strings, got {show_value(value)}")
+    return tuple(_parse_text(item, where, f"{key}[{i}]") for i, item in enumerate(value))
+
+
+def _with_image(question: Question, folder: Path) -> Question:
+    if question.image is None:
+        return question
+    image = question.image if _URL.match(question.image) else str(folder / question.image)
+    # By its image: questions about images often read the same, and would all be one group.
+    group = question.group or f"image {hashlib.sha256(question.image.encode()).hexdigest()}"
+    return replace(question, image=image, group=group)

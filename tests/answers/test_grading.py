@@ -2,7 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from sgpu_lightning.answers.grading import GRADERS, alias_match, exact_match, get_grader, label_of
+from sgpu_lightning.answers.grading import (
+    GRADERS,
+    Verdict,
+    alias_match,
+    exact_match,
+    get_grader,
+    grade_records,
+    grader_names,
+    label_of,
+    register_grader,
+    registry,
+)
 from tests.answers.helpers import record
 
 
@@ -39,6 +50,62 @@ def test_graders(answer, gold, exact, alias):
 @pytest.mark.parametrize("name", GRADERS)
 def test_grader_by_name(name):
     assert get_grader(name) is GRADERS[name]
+
+
+def test_a_threshold_can_be_chosen():
+    assert get_grader("squad_f1", {"threshold": 0.9})("the cat sat", ["cat"]) is False
+    assert get_grader("squad_f1", {"threshold": 0.6})("the cat sat", ["cat"]) is True
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("squad_f1", {"threshold": 0}, "threshold: expected above 0 and at most 1, got 0"),
+        ("squad_f1", {"threshold": "high"}, "threshold: expected a number, got 'high'"),
+        ("squad_f1", {"treshold": 0.5}, "grader 'squad_f1': expected threshold, got treshold"),
+        ("alias", {"threshold": 0.5}, "grader 'alias': expected no options, got threshold"),
+    ],
+)
+def test_bad_options_are_named(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        get_grader(name, options)
+
+
+class Lenient:
+    """A grader of records, as a judge is one."""
+
+    def __init__(self, word="judge", model=None):
+        self.word = word
+
+    def grade(self, records):
+        return [Verdict(self.word in one.question, "it is there") for one in records]
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    monkeypatch.setattr(registry, "_MAKERS", {})
+    return register_grader("lenient")(Lenient)
+
+
+def test_a_grader_of_one_s_own_is_made_with_its_options(judge):
+    assert grader_names()[-1] == "lenient"
+    grader = get_grader("lenient", {"word": "Who"})
+    sets = [record("a", question="Who?"), record("b", question="Where?")]
+    assert [one.correct for one in grade_records(sets, grader)] == [True, False]
+    assert [label_of(one, grader) for one in sets] == [1, 0]
+
+
+def test_a_grader_of_one_s_own_names_bad_options_and_taken_names(judge):
+    with pytest.raises(ValueError, match=r"grader 'lenient' takes \(word='judge', model=None\), got .*'wrd'"):
+        get_grader("lenient", {"wrd": "Who"})
+    for name in ("lenient", "alias"):
+        with pytest.raises(ValueError, match=f"grader name '{name}' is taken: known graders are exact, alias"):
+            register_grader(name)
+
+
+def test_records_without_gold_get_no_verdict():
+    (verdict,) = grade_records([record(label=1)], exact_match)
+    assert (verdict.correct, verdict.reason) == (None, "no gold answers")
 
 
 def test_unknown_grader_lists_the_known():

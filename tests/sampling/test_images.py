@@ -190,8 +190,6 @@ def test_a_placeholder_within_the_question_is_refused(name, picture):
         question = Question(id="a", question=f"w5 {token}", image=image)
         expected = r"question 'a': expected . image placeholder.*: take it out of the text"
         with pytest.raises(QuestionError, match=expected):
-            QuestionError, match=r"question 'a': expected . image placeholder.*: take it out of the text"
-        ):
             make_sampler(name).sample([question])
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from sgpu_lightning.tasks import Question, TaskError, load_task, register_task, registry, task_names
+from sgpu_lightning.sampling.prompt import PromptSettings
+from sgpu_lightning.tasks import Question, TaskError, find_task, load_task, register_task, registry, task_names
 
 FULL = {"id": "a", "question": "Who?", "gold": ["Anna"], "context": "Anna came.", "image": "a.png", "group": "g"}
 SHORT = {"id": "b", "question": "Where?", "gold": "Rome"}
@@ -24,11 +25,43 @@ def own_registry(monkeypatch):
 @pytest.mark.parametrize("name", ["questions.jsonl", "questions.jsonl.gz"])
 def test_a_file_of_questions_is_read(tmp_path, name):
     path = write_lines(tmp_path / name, FULL, "", SHORT, {"id": "c", "question": "Why?", "gold": None})
+    image = str(tmp_path / "a.png")  # from the file's folder
     assert load_task(path) == [
-        Question(id="a", question="Who?", gold=("Anna",), context="Anna came.", image="a.png", group="g"),
+        Question(id="a", question="Who?", gold=("Anna",), context="Anna came.", image=image, group="g"),
         Question(id="b", question="Where?", gold=("Rome",)),
         Question(id="c", question="Why?"),
     ]
+
+
+@pytest.mark.parametrize("image", ["https://x.org/a.png", "data:image/png;base64,AAAA", "/pictures/a.png"])
+def test_a_url_and_an_absolute_path_stay_as_they_are(tmp_path, image):
+    (question,) = load_task(write_lines(tmp_path / "q.jsonl", FULL | {"image": image}))
+    assert question.image == image
+
+
+def test_questions_that_read_the_same_are_grouped_by_their_images(tmp_path):
+    rows = [
+        {"id": str(i), "question": "What is it?", "image": name} for i, name in enumerate(["a.png", "b.png", "a.png"])
+    ]
+    first, second, third = load_task(write_lines(tmp_path / "q.jsonl", *rows))
+    assert first.group == third.group != second.group
+
+
+def test_rivals_are_read(tmp_path):
+    (question,) = load_task(write_lines(tmp_path / "q.jsonl", SHORT | {"rivals": ["New Rome"]}))
+    assert question.rivals == ("New Rome",)
+
+
+def test_the_first_questions_only(tmp_path):
+    assert [question.id for question in load_task(write_lines(tmp_path / "q.jsonl", FULL, SHORT), limit=1)] == ["a"]
+
+
+def test_a_file_takes_no_path_or_split(tmp_path):
+    path = write_lines(tmp_path / "q.jsonl", FULL)
+    with pytest.raises(TaskError, match="task 'q': expected no split, got 'test'; only benchmarks take one"):
+        load_task(path, split="test")
+    with pytest.raises(TaskError, match="task 'q': expected no path, got"):
+        load_task(path, path=tmp_path)
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path):
@@ -47,7 +80,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
         ({"id": "c", "question": "Who?", "context": []}, "key 'context': expected a string, got list []"),
         (
             {"id": "c", "question": "Who?", "golds": ["x"]},
-            "key 'golds': expected one of id, question, gold, context, image, group, got an unknown key",
+            "key 'golds': expected one of id, question, gold, context, image, group, rivals, got an unknown key",
         ),
         ({"id": "a", "question": "Who?"}, "key 'id': expected an id of its own, got 'a', which"),
         ([1, 2], "expected a JSON object, got list [1, 2]"),
@@ -101,6 +134,12 @@ def test_a_registered_task_is_known_by_its_name(own_registry):
     assert task_names() == ["capitals"]
     assert [question.id for question in load_task("capitals")] == ["a"]
     assert next(capitals()).gold == ("Rome",)
+
+
+def test_a_registered_task_says_its_grader_and_prompt(own_registry):
+    register_task("sums", grader="number", prompt=PromptSettings(system="Reckon."))(lambda: [])
+    task = find_task("sums")
+    assert (task.grader, task.prompt.system) == ("number", "Reckon.")
 
 
 def test_an_unknown_task_lists_the_known(own_registry):
