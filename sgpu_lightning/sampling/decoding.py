@@ -167,7 +167,11 @@ def _generate(
 
 
 def _collate(model: PreTrainedModel, prompts: Sequence[Prompt], config: GenerationConfig) -> PromptBatch:
-    return collate(prompts, int(config.pad_token_id or 0), model.device, model.dtype)
+    device = model.device
+    if device.type == "meta":
+        # Weights that accelerate fetches from memory or disk when they are needed, and to where.
+        device = torch.device(model._hf_hook.execution_device)
+    return collate(prompts, int(config.pad_token_id or 0), device, model.dtype)
 
 
 def _image_token(model: PreTrainedModel) -> int:

@@ -35,7 +35,8 @@ class PromptSettings:
             ``"{question}"`` in chat style.
         system: An instruction: the system message in chat style, the first paragraph in plain style.
         chat_options: Further variables for the chat template, for example ``{"enable_thinking": False}``.
-        image_options: Further arguments for the image processor, for example ``{"max_pixels": 1003520}``.
+        image_options: Further arguments for the image processor, for example
+            ``{"size": {"shortest_edge": 3136, "longest_edge": 1003520}}``, Qwen's bounds in pixels.
         allow_urls: Whether images that are addresses are fetched; see `load_image`.
 
     Raises:
@@ -132,11 +133,20 @@ def prompt_length(question: Question, encoder: TextEncoder, settings: PromptSett
     size = image_size(question, allow_urls=settings.allow_urls)
     processor: Any = encoder
     try:
-        counted = processor._get_num_multimodal_tokens(image_sizes=[size], **settings.image_options)
+        counted = processor._get_num_multimodal_tokens(image_sizes=[size], **_counting_options(settings))
         return length - 1 + int(counted["num_image_tokens"][0])
     # What vLLM asks processors too, but no public promise, and some have none.
     except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError):
         return len(encode_prompt(question, encoder, settings).ids)
+
+
+def _counting_options(settings: PromptSettings) -> dict[str, Any]:
+    # Qwen's processor takes its bounds as a size when it encodes and by their old names when it counts.
+    size = settings.image_options.get("size")
+    if not isinstance(size, dict) or not {"shortest_edge", "longest_edge"} <= size.keys():
+        return settings.image_options
+    bounds = {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
+    return settings.image_options | bounds
 
 
 def _encode_with_image(text: str, question: Question, encoder: TextEncoder, settings: PromptSettings) -> Prompt:

@@ -1,9 +1,14 @@
 """Six families, each by a tiny model of the very class: what every one of them must give, with images and without."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 import torch
+from scipy.stats import chi2_contingency
 
 from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, decoding
+from sgpu_lightning.sampling.recorder import decoder_layers
 from tests.sampling.families import (
     FAMILIES,
     VISION_LANGUAGE,
@@ -134,3 +139,64 @@ def save_encoder(name, encoder, folder):
     encoder.image_processor.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(encoder.chat_template)
+
+
+@pytest.mark.parametrize("name", VISION_LANGUAGE, indirect=True)
+def test_answers_are_distributed_as_those_of_plain_generate(name, questions):
+    torch.manual_seed(0)
+    asked = questions[1]
+    many = [replace(asked, id=str(i)) for i in range(8)]
+    sampler = make_sampler(name, SamplingSettings(num_answers=200, max_new_tokens=2), layers=[])
+    ours = [answer for sampled in sampler.sample(many) for answer in sampled.record.answers]
+    model, encoder = family(name)
+    inputs = plain_inputs(asked, encoder)
+
+    def plain(temperature):
+        options = {"do_sample": True, "top_k": 0, "num_return_sequences": 1600, "temperature": temperature}
+        new = model.generate(**inputs, max_new_tokens=2, **options)[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in sampler.tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+    assert same_distribution(ours, plain(1.0)) > 0.01
+    # The test can tell another distribution.
+    assert same_distribution(ours, plain(1.5)) < 1e-4
+
+
+def same_distribution(one, other):
+    """The p-value of a chi-square test that two lists of texts come from one distribution; rare texts as one."""
+    counts = Counter(one), Counter(other)
+    common = [text for text, count in (counts[0] + counts[1]).items() if count >= 20]
+    assert len(common) > 10
+    table = [[count[text] for text in common] for count in counts]
+    rest = [sum(count.values()) - sum(row) for count, row in zip(counts, table, strict=True)]
+    return chi2_contingency([[*row, n] for row, n in zip(table, rest, strict=True)]).pvalue
+
+
+@pytest.mark.parametrize("name", FAMILIES, indirect=True)
+def test_blocks_may_lie_in_several_places(name, questions, tmp_path, monkeypatch):
+    # Of several devices, a machine with a CPU alone has the CPU and the disk. accelerate runs each block through a hook
+    # that fetches its weights, as it does between GPUs, and the recorder's hooks run beside it.
+    model, encoder = family(name)
+    monkeypatch.setitem(model.lm_head._parameters, "bias", None)
+    expected = make_sampler(name).sample(questions)
+    model.save_pretrained(tmp_path / "model")
+    blocks = next(path for path, module in model.named_modules() if module is decoder_layers(model))
+    places = dict.fromkeys(submodules_beside(model, blocks), "cpu") | {f"{blocks}.{i}": "disk" for i in (0, 2)}
+    split = type(model).from_pretrained(tmp_path / "model", device_map=places, offload_folder=tmp_path / "disk")
+    assert {weight.device.type for weight in decoder_layers(split)[2].parameters()} == {"meta"}
+    sampler = HuggingFaceSampler(split, encoder, SETTINGS, layers=[0, 1], prompt=make_sampler(name).prompt)
+    for one, other in zip(expected, sampler.sample(questions), strict=True):
+        assert row_texts(one) == row_texts(other)
+        for layer in LAYERS:
+            torch.testing.assert_close(row_vectors(one, layer), row_vectors(other, layer), atol=1e-5, rtol=1e-5)
+
+
+def submodules_beside(model, path):
+    """The paths of all submodules that stand on the way to this one without holding it."""
+    steps = path.split(".")
+    found = []
+    for depth in range(len(steps) + 1):
+        above = ".".join(steps[:depth])
+        below = ".".join(steps[: depth + 1])
+        children = [f"{above}.{name}" if above else name for name, _ in model.get_submodule(above).named_children()]
+        found += [child for child in children if child != below or depth == len(steps)]
+    return found
