@@ -7,6 +7,8 @@ from typing import Literal
 
 from jsonargparse import auto_cli
 
+from sgpu_lightning.cli.paths import join_leading
+
 
 def compare(
     answers: list[str],
@@ -76,4 +78,4 @@ def _first(missing: dict[str, dict[str, int]]) -> str:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(compare, args=args[1:], prog="sgpu compare")
+    auto_cli(compare, args=join_leading(args[1:]), prog="sgpu compare")

@@ -35,8 +35,8 @@ def label(
 
     Args:
         answers: A store, or a .jsonl, .jsonl.gz or .parquet file of records.
-        grader: exact, alias, squad_f1, rouge_l, vqa, multiple_choice, number, class_name, or a registered one; null
-            for the one a store's task names, else alias.
+        grader: exact, alias, squad_f1, rouge_l, vqa, multiple_choice, number, class_name, or judge (a language
+            model; options api and model); null for the one a store's task names, else alias.
         options: What the grader is made with, for example '{"threshold": 0.4}'.
         against: ``label`` compares with the records' own labels, the name of a grader with that one's.
         out: Write the records with the new labels to this .jsonl or .jsonl.gz file.

@@ -93,3 +93,12 @@ def _make(name: str, maker: Callable[..., Grader], options: dict[str, Any]) -> G
     except TypeError as error:
         raise SGPUError(f"grader '{name}' takes {signature}, got {options}: {error}") from error
     return maker(**options)
+
+
+@register_grader("judge")
+def _judge(api: str, model: str, api_key_env: str = "OPENAI_API_KEY", max_tokens: int = 200) -> Grader:
+    """A language model behind a server; see `LLMJudge`. The key comes from the environment only."""
+    from sgpu_lightning.answers.judge import LLMJudge
+    from sgpu_lightning.sampling.api_client import ApiClient
+
+    return LLMJudge(ApiClient(api, model, api_key_env=api_key_env), max_tokens=max_tokens)
