@@ -173,7 +173,7 @@ class TestFit:
             (["--data.answers", "toy.jsonl", "--data.test_answers", "toy.jsonl"], "is in both the"),
             (["--data.answers", "[toy.jsonl,toy.jsonl]"], "answer set 'q0' is there twice, with the same answers"),
             (["--data.answers", "toy.csv"], "toy.csv: no such"),
-            (["--data.answers", "toy.jsonl", "--data.grader", "judge"], "unknown grader 'judge'"),
+            (["--data.answers", "toy.jsonl", "--data.grader", "oracle"], "unknown grader 'oracle'"),
             (["--data.answers", "toy.jsonl", "--data.batch_size", "0"], "batch_size: expected at least 1, got 0"),
             (["--data.answers", "toy.jsonl", "--model.num_inducing", "0"], "expected num_inducing >= 1"),
             (["--data.answers", "toy.jsonl", "--model.num_eigenvalues", "2"], "num_eigenvalues: expected at least 3"),

@@ -127,8 +127,8 @@ class TestLabels:
             ready(AnswerDataModule(str(path), val_fraction=0.0)).require_fittable(validated=True)
 
     def test_an_unknown_grader_is_refused(self):
-        with pytest.raises(ValueError, match="unknown grader 'judge', expected one of exact, alias"):
-            AnswerDataModule("a.jsonl", grader="judge")
+        with pytest.raises(ValueError, match="unknown grader 'oracle', expected one of exact, alias"):
+            AnswerDataModule("a.jsonl", grader="oracle")
 
 
 class TestBatches:

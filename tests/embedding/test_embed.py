@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from sgpu_lightning.answers.store import AnswerStore, StoreError
-from sgpu_lightning.answers.vectors import VectorError, read_shard, write_shard
+from sgpu_lightning.answers.vectors import VectorError, read_shard, shard_table
 from sgpu_lightning.embedding.embed import embed_records, embed_store, encoder_spec
 from sgpu_lightning.embedding.encoder import SentenceTransformerEncoder
 from tests.answers.helpers import encoder, record
@@ -128,5 +129,5 @@ def test_a_shard_knows_how_near_the_scored_answer_is_to_the_question(tmp_path):
     question, answer = minilm.encode([asked, "Paris"]).astype(np.float64)
     expected = question @ answer / np.linalg.norm(question) / np.linalg.norm(answer)
     np.testing.assert_allclose(shard.question, [expected, 0.0], atol=1e-6)
-    write_shard(shard, ["a", "b"], tmp_path / "s.parquet", "float32", "here")
+    pq.write_table(shard_table(shard, ["a", "b"], "float32", "here"), tmp_path / "s.parquet")
     np.testing.assert_allclose(read_shard(tmp_path / "s.parquet").question, [expected, 0.0], atol=1e-6)

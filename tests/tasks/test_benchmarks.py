@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ class TestAll:
     def test_the_prompt_is_sound(self, name, load):
         prompt = find_task(name).prompt
         for question in load(name):
-            text = build_prompt(question, PlainTokenizer(), prompt)
+            text = build_prompt(replace(question, image=None), PlainTokenizer(), prompt)  # the tokenizer sees none
             assert question.question in text
             assert question.context is None or text.count(question.context) == 1
             assert "{" not in text.replace(question.question, "")
