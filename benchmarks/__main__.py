@@ -18,7 +18,7 @@ from benchmarks.machine import describe_machine, machine_table, restrict_to
 from benchmarks.rows import Row, table_of
 
 # Each module has a `run()` that gives rows; its first line says what it measures.
-BENCHMARKS = ("startup", "throughput", "recording", "embedding", "fit_speed", "large_fit", "demo")
+BENCHMARKS = ("startup", "throughput", "recording", "sampling", "embedding", "fit_speed", "large_fit", "demo")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -33,9 +33,9 @@ def sample(
     The run goes on where an earlier one with the same settings stopped.
 
     Args:
-        model: A causal language model: hub id, or folder written by ``save_pretrained``.
+        model: A language or vision-language model: hub id, or folder written by ``save_pretrained``.
         task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
-            ``context``, ``group``), or the name of a registered task.
+            ``context``, ``image``, ``group``), or the name of a registered task.
         out: The store's folder.
         layers: Decoder blocks to record, from 0, negative from the end; null for the middle one, [] for none.
         token: ``last`` answer token's hidden state, or their ``mean``.

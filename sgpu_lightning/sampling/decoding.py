@@ -170,7 +170,8 @@ def _collate(model: PreTrainedModel, prompts: Sequence[Prompt], config: Generati
     device = model.device
     if device.type == "meta":
         # Weights that accelerate fetches from memory or disk when they are needed, and to where.
-        device = torch.device(model._hf_hook.execution_device)
+        hook: Any = model._hf_hook
+        device = torch.device(hook.execution_device)
     return collate(prompts, int(config.pad_token_id or 0), device, model.dtype)
 
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from sgpu_lightning.errors import QuestionError, SamplingError
+from sgpu_lightning.errors import QuestionError
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
+from sgpu_lightning.sampling.encoding import encode_prompt, prompt_length
 from sgpu_lightning.sampling.loading import folder_revision, load_model, require_causal_lm
-from sgpu_lightning.sampling.prompt import PromptSettings, encode_prompt, prompt_length, tokenizer_of
+from sgpu_lightning.sampling.prompt import PromptSettings, tokenizer_of
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
 from sgpu_lightning.sampling.sampled import Sampled, build_record, split_rows
 from sgpu_lightning.sampling.settings import SamplingSettings
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class HuggingFaceSampler:
-    """Asks a causal language model or a vision-language model: N sampled answers and the greedy one, hidden states recorded.
+    """Asks a language or vision-language model: N sampled answers and the greedy one, hidden states recorded.
 
     What a question gets depends on the model, the settings and the question's id, not on the questions beside it, as
     far as the arithmetic allows: another batch may round differently, which in half precision can flip a close call.
@@ -184,11 +185,11 @@ class HuggingFaceSampler:
     def _require_room(self, question: Question, length: int) -> None:
         room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if room is not None and length + self.settings.max_new_tokens > room:
-            hint = "lower max_new_tokens or shorten the context"
+            hint = "shorten the context" if question.image is None else "shorten the context or the image's size"
             raise QuestionError(
                 question.id,
                 f"expected at most {room} tokens, the context of {self.model_name}, got {length} of the prompt and up "
-                f"to {self.settings.max_new_tokens} of an answer: {hint if question.image is None else f'{hint} or the image'}",
+                f"to {self.settings.max_new_tokens} of an answer: {hint} or lower max_new_tokens",
             )
 
     def _collect(self, questions: Sequence[Question], choice: SeededChoice) -> list[Sampled]:

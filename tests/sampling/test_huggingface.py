@@ -211,7 +211,7 @@ def test_from_pretrained_loads_a_folder(tmp_path):
 def test_from_pretrained_refuses_what_is_no_causal_language_model(tmp_path):
     tiny_t5().save_pretrained(tmp_path)
     make_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="expected a causal language model or a vision-language model, got .* 't5'"):
+    with pytest.raises(ValueError, match=r"expected a causal language model or a vision-language model, got .* 't5'"):
         HuggingFaceSampler.from_pretrained(str(tmp_path))
 
 
