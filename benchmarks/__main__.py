@@ -22,6 +22,7 @@ BENCHMARKS = (
     "startup",
     "throughput",
     "recording",
+    "sampling",
     "scale",
     "api",
     "embedding",

@@ -12,8 +12,9 @@ from sgpu_lightning.errors import QuestionError
 from sgpu_lightning.sampling.batching import Batches
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
+from sgpu_lightning.sampling.encoding import encode_prompt, prompt_length
 from sgpu_lightning.sampling.loading import folder_revision, load_model, require_causal_lm
-from sgpu_lightning.sampling.prompt import PromptSettings, encode_prompt, prompt_length, tokenizer_of
+from sgpu_lightning.sampling.prompt import PromptSettings, tokenizer_of
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
 from sgpu_lightning.sampling.sampled import Sampled, build_record, split_rows
 from sgpu_lightning.sampling.sampler import Outcome
@@ -197,11 +198,11 @@ class HuggingFaceSampler:
     def _require_room(self, question: Question, length: int) -> None:
         room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if room is not None and length + self.settings.max_new_tokens > room:
-            hint = "lower max_new_tokens or shorten the context" + ("" if question.image is None else " or the image")
+            hint = "shorten the context" if question.image is None else "shorten the context or the image's size"
             raise QuestionError(
                 question.id,
                 f"expected at most {room} tokens, the context of {self.model_name}, got {length} of the prompt and up "
-                f"to {self.settings.max_new_tokens} of an answer: {hint}",
+                f"to {self.settings.max_new_tokens} of an answer: {hint} or lower max_new_tokens",
             )
 
     def _collect(self, questions: Sequence[Question], choice: SeededChoice) -> list[Sampled]:

@@ -1,4 +1,4 @@
-"""From a question to the tokens a model is prompted with."""
+"""From a question to the text a model is prompted with."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from sgpu_lightning.errors import QuestionError, SamplingError
-from sgpu_lightning.sampling.images import image_size, load_image
 from sgpu_lightning.tasks.question import Question
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
-
-    from sgpu_lightning.sampling.inputs import Prompt
 
     TextEncoder = PreTrainedTokenizerBase | ProcessorMixin
 
@@ -79,9 +76,9 @@ def build_prompt(question: Question, encoder: TextEncoder, settings: PromptSetti
             messages, if the template needs a context and the question has none, or if the question has an image and
             the model takes none.
     """
-    if question.image is not None and not _sees(encoder):
+    if question.image is not None and not sees_images(encoder):
         raise QuestionError(question.id, "expected text alone, got an image too: use a vision-language model")
-    if _is_chat(encoder, settings):
+    if is_chat(encoder, settings):
         text = _chat_prompt(question, encoder, settings)
     else:
         body = _fill(settings.template or PLAIN_TEMPLATE, question)
@@ -97,100 +94,8 @@ def build_prompt(question: Question, encoder: TextEncoder, settings: PromptSetti
     return text
 
 
-def encode_prompt(question: Question, encoder: TextEncoder, settings: PromptSettings) -> Prompt:
-    """The prompt as a model takes it, never truncated.
-
-    Args:
-        question: What is asked.
-        encoder: A text model's tokenizer or a vision-language model's processor.
-        settings: How it is asked.
-
-    Raises:
-        SamplingError: As `build_prompt` and `load_image`, and if the prompt has no token or the processor refuses it.
-    """
-    # Not at the top: the settings, which a command line reads, must not cost the import of torch.
-    from sgpu_lightning.sampling.inputs import Prompt
-
-    text = build_prompt(question, encoder, settings)
-    if question.image is None:
-        prompt = Prompt(_token_ids(text, encoder, settings))
-    else:
-        prompt = _encode_with_image(text, question, encoder, settings)
-    if not prompt.ids:
-        raise QuestionError(question.id, "expected a prompt of at least one token, got an empty one")
-    return prompt
-
-
-def prompt_length(question: Question, encoder: TextEncoder, settings: PromptSettings) -> int:
-    """How many tokens `encode_prompt` would give, an image's included, without decoding the image.
-
-    Raises:
-        SamplingError: As `build_prompt`, and if the image's size cannot be read.
-    """
-    length = len(_token_ids(build_prompt(question, encoder, settings), encoder, settings))
-    if question.image is None:
-        return length
-    size = image_size(question, allow_urls=settings.allow_urls)
-    processor: Any = encoder
-    try:
-        counted = processor._get_num_multimodal_tokens(image_sizes=[size], **_counting_options(settings))
-        return length - 1 + int(counted["num_image_tokens"][0])
-    # What vLLM asks processors too, but no public promise, and some have none.
-    except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError):
-        return len(encode_prompt(question, encoder, settings).ids)
-
-
-def _counting_options(settings: PromptSettings) -> dict[str, Any]:
-    # Qwen's processor takes its bounds as a size when it encodes and by their old names when it counts.
-    size = settings.image_options.get("size")
-    if not isinstance(size, dict) or not {"shortest_edge", "longest_edge"} <= size.keys():
-        return settings.image_options
-    bounds = {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
-    return settings.image_options | bounds
-
-
-def _encode_with_image(text: str, question: Question, encoder: TextEncoder, settings: PromptSettings) -> Prompt:
-    from sgpu_lightning.sampling.inputs import Prompt
-
-    processor: Any = encoder
-    image = load_image(question, allow_urls=settings.allow_urls)
-    special = _wants_special_tokens(text, encoder, settings)
-    try:
-        given = processor(
-            text=[text], images=[image], return_tensors="pt", add_special_tokens=special, **settings.image_options
-        )
-    except (ValueError, TypeError, IndexError) as error:
-        raise QuestionError(question.id, f"{type(encoder).__name__} does not take it: {error}") from error
-    tables = {name: table for name, table in given.items() if name != "attention_mask"}
-    per_token = [name for name, table in tables.items() if table.shape == given["input_ids"].shape]
-    kinds = {name: tables.pop(name)[0].tolist() for name in per_token}
-    if _closes_with_end_token(kinds["input_ids"], encoder, settings):
-        kinds = {name: row[:-1] for name, row in kinds.items()}
-    return Prompt(kinds.pop("input_ids"), kinds, tables)
-
-
-def _token_ids(text: str, encoder: TextEncoder, settings: PromptSettings) -> list[int]:
-    tokenizer = tokenizer_of(encoder)
-    ids = list(tokenizer(text, add_special_tokens=_wants_special_tokens(text, encoder, settings))["input_ids"])
-    return ids[:-1] if _closes_with_end_token(ids, encoder, settings) else ids
-
-
-def _closes_with_end_token(ids: Sequence[int], encoder: TextEncoder, settings: PromptSettings) -> bool:
-    """Some tokenizers close every text with the end token, after which no model goes on."""
-    return not _is_chat(encoder, settings) and list(ids[-1:]) == [tokenizer_of(encoder).eos_token_id]
-
-
-def _wants_special_tokens(text: str, encoder: TextEncoder, settings: PromptSettings) -> bool:
-    """Whether the tokenizer's own special tokens belong around the text."""
-    if not _is_chat(encoder, settings):
-        return True
-    # A tokenizer's chat template writes its own special tokens, which would be doubled. Some processors' templates,
-    # such as LLaVA's, leave the first to the tokenizer; transformers tells them in the same way.
-    bos = tokenizer_of(encoder).bos_token
-    return _sees(encoder) and not (bos and text.startswith(bos))
-
-
-def _sees(encoder: TextEncoder) -> bool:
+def sees_images(encoder: TextEncoder) -> bool:
+    """Whether this is a processor that takes images."""
     return hasattr(encoder, "image_processor")
 
 
@@ -206,7 +111,12 @@ def _image_mark(processor: TextEncoder) -> str:
     return f"{start}{placeholder}{end}"
 
 
-def _is_chat(encoder: TextEncoder, settings: PromptSettings) -> bool:
+def is_chat(encoder: TextEncoder, settings: PromptSettings) -> bool:
+    """Whether the chat template is used.
+
+    Raises:
+        SamplingError: If it is asked for and there is none.
+    """
     has_template = bool(getattr(encoder, "chat_template", None))
     if settings.style == "chat" and not has_template:
         raise SamplingError("style: 'chat' needs a tokenizer with a chat template, got one without: try 'plain'")
@@ -236,7 +146,7 @@ def _render(
     encoder: TextEncoder, turns: Sequence[tuple[str, str]], question: Question, settings: PromptSettings
 ) -> str:
     messages: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in turns]
-    if _sees(encoder):
+    if sees_images(encoder):
         # Processors' templates take content in parts, with or without an image.
         for message in messages:
             message["content"] = [{"type": "text", "text": message["content"]}]

@@ -29,7 +29,7 @@ class SharedPromptUnsupportedError(Exception):
     """The model's attention is of a kind this one does not reproduce; raised before any token is chosen."""
 
 
-class SharedPromptLayer(DynamicLayer):
+class SharedPromptLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's cache: the prompts' keys and values once, the rows' own tokens for each row.
 
     Args:
@@ -137,7 +137,7 @@ def _attend(
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1).to(value.dtype)
-    on_prompt, on_own = weights.split([prompt_keys.shape[-2], key.shape[-2]], dim=-1)  # type: ignore[no-untyped-call]
+    on_prompt, on_own = torch.split(weights, [prompt_keys.shape[-2], key.shape[-2]], dim=-1)
     mixed = _by_row(_by_prompt(on_prompt, len(prompt_keys)) @ prompt_values, rows) + on_own @ value
     return mixed.reshape(rows, 1, heads, -1), None
 

@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from sgpu_lightning.sampling.prompt import PromptSettings, build_prompt, encode_prompt
+from sgpu_lightning.sampling.encoding import encode_prompt
+from sgpu_lightning.sampling.prompt import PromptSettings, build_prompt
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import BOS, EOS, make_tokenizer
 

@@ -99,8 +99,14 @@ def test_what_keeps_a_window_only_is_not_shared():
 
 def test_the_model_is_left_as_it_was():
     model = make_llama()
-    with pytest.raises(KeyError), shared_attention(model):  # noqa: PT012 - what is inside is the test
-        assert model.config._attn_implementation == "sgpu_shared_prompt"
+    seen = []
+
+    def fail():
+        seen.append(model.config._attn_implementation)
         raise KeyError
+
+    with pytest.raises(KeyError), shared_attention(model):
+        fail()
+    assert seen == ["sgpu_shared_prompt"]
     assert model.config._attn_implementation == "sdpa"
     assert forward_shapes(model, make_questions(1))[-1] == (4, 1)
