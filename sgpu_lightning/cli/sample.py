@@ -42,8 +42,8 @@ def sample(
     process takes its part of the questions. The exit status is 1 if questions are left without answers.
 
     Args:
-        model: A language or vision-language model: hub id, or folder written by ``save_pretrained``; with ``api`` the name that
-            the server knows.
+        model: A language or vision-language model: hub id, or folder written by ``save_pretrained``; with ``api`` the
+            name that the server knows.
         task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
             ``context``, ``image``, ``group``), or the name of a task: triviaqa, nq_open, squad, vqav2, okvqa, vizwiz,
             cifar100, imagenet.
