@@ -116,5 +116,5 @@ def gpu_rows(folder: Path) -> list[Row]:
     del short, long
     torch.cuda.empty_cache()
     with on_gpu():
-        image = qwen_vl(folder)
-    return rows + speed_rows(image, FASTER[512], None) + recording_rows(image)
+        short, long = qwen_vl(f"Qwen2.5-VL-7B-shaped on {gpu}", folder, [512, 2048])
+    return rows + speed_rows(short, FASTER[512], None) + speed_rows(long, FASTER[2048], None) + recording_rows(short)

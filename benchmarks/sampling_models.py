@@ -91,7 +91,7 @@ class Setting:
 
 def text_of(count: int) -> str:
     """So many words, each a token."""
-    order = torch.randint(len(WORDS), (count,), generator=torch.Generator().manual_seed(0)).tolist()
+    order = torch.randint(len(WORDS), (count,), generator=torch.Generator().manual_seed(0), device="cpu").tolist()
     return " ".join(WORDS[i] for i in order)
 
 
@@ -141,8 +141,8 @@ def llava(folder: Path) -> Setting:
     return Setting("tiny LLaVA, 8 layers x 512", never_ending(model, tokenizer), processor, question, 576)
 
 
-def qwen_vl(folder: Path) -> Setting:
-    """A Qwen2.5-VL of the size of the one with 7 billion weights, and an image of 512 tokens."""
+def qwen_vl(name: str, folder: Path, tokens: list[int]) -> list[Setting]:
+    """A Qwen2.5-VL of the size of the one with 7 billion weights, and an image for each number of tokens."""
     tokenizer = make_tokenizer(WORDS)
     tokenizer.add_tokens(list(QWEN_TOKENS.values()), special_tokens=True)
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in QWEN_TOKENS.items()}
@@ -152,14 +152,21 @@ def qwen_vl(folder: Path) -> Setting:
     vision = {"depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420, "out_hidden_size": 3584}
     config = Qwen2_5_VLConfig(text_config=text | special_ids(tokenizer), vision_config=vision, **ids)
     model = never_ending(Qwen2_5_VLForConditionalGeneration(config), tokenizer)
-    processor = without_video(Qwen2_5_VLProcessor)(Qwen2VLImageProcessorPil(), tokenizer, None)
-    question = Question(id="q", question=text_of(16), image=picture(folder, 28 * 16, 28 * 32))
-    return Setting("Qwen2.5-VL-7B-shaped", model, processor, question, 512)
+    processor = without_video(Qwen2_5_VLProcessor)(
+        Qwen2VLImageProcessorPil(size={"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * max(tokens)}),
+        tokenizer,
+        None,
+    )
+    images = [picture(folder, 28 * 16, 28 * (count // 16)) for count in tokens]
+    questions = [Question(id="q", question=text_of(16), image=image) for image in images]
+    return [Setting(name, model, processor, *pair) for pair in zip(questions, tokens, strict=True)]
 
 
 def picture(folder: Path, height: int, width: int) -> str:
     """A picture of noise."""
-    pixels = torch.randint(256, (height, width, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = torch.randint(
+        256, (height, width, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8, device="cpu"
+    )
     path = folder / f"{height}x{width}.png"
     Image.fromarray(pixels.numpy()).save(path)
     return str(path)
