@@ -31,6 +31,8 @@ BENCHMARKS = (
     "large_fit",
     "demo",
 )
+# Names that stand for several.
+GROUPS = {"sampling": ("sampling", "scale", "api")}
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,6 +45,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--threads", type=int, metavar="N", help="torch threads; default: as many as cores")
     parser.add_argument("--cores", type=int, default=2, help="cores to use, where the system can say; default: 2")
     parsed = parser.parse_args(arguments)
+    parsed.names = [name for given in parsed.names for name in GROUPS.get(given, (given,))]
     unknown = [name for name in parsed.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"unknown benchmark '{unknown[0]}', expected some of {', '.join(BENCHMARKS)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from sgpu_lightning.answers.failures import tidy_failures
@@ -67,7 +67,7 @@ def sample_to_store(
     for question in questions:
         if known.get(question.id, _identity(question)) != _identity(question):
             raise StoreError(
-                f"{out}: question '{question.id}' is there with another text, context or gold answers; "
+                f"{out}: question '{question.id}' is there with another text, context, image or gold answers; "
                 "sample the changed task into another store"
             )
     mine = launch.share(questions)
@@ -123,5 +123,5 @@ def _ask(
 
 
 def _identity(one: Question | AnswerSet) -> tuple[object, ...]:
-    """What must not change under an id."""
-    return one.question, one.context, one.gold
+    """What must not change under an id. Of an image the file's name: the same images may lie in another folder."""
+    return one.question, one.context, one.gold, one.image and PurePath(one.image).name

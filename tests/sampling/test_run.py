@@ -84,7 +84,7 @@ def test_a_task_that_changed_under_its_ids_is_refused(model, task, tmp_path):
     questions = load_task(str(task))[:5]
     sample_to_store(sampler(model), questions, tmp_path / "s", progress=False)
     changed = [dataclasses.replace(question, gold=("other",)) for question in questions]
-    with pytest.raises(StoreError, match=r"question '.*' is there with another text, context or gold answers"):
+    with pytest.raises(StoreError, match=r"question '.*' is there with another text, context, image or gold answers"):
         sample_to_store(sampler(model), changed, tmp_path / "s", progress=False)
 
 
