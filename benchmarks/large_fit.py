@@ -57,11 +57,12 @@ def fit_in_a_process(folder: Path) -> dict[str, float]:
 def fit_and_report(folder: Path) -> None:
     """What the fresh process does."""
     from sgpu_lightning import AnswerDataModule, SGPUModule, fit
+    from sgpu_lightning.features import blocks_of
 
     data = AnswerDataModule(str(folder), encoder=None)
-    module = SGPUModule()
     start = time.perf_counter()
     data.setup()
+    module = SGPUModule(features=blocks_of(data.vector_specs))
     read = time.perf_counter()
     data.load(module.features)
     loaded = time.perf_counter()
@@ -98,7 +99,7 @@ def run() -> list[Row]:
             what=f"... seconds a set at {largest:,} over seconds a set at {smallest:,}, reading and spectra",
             value=(data[largest] / largest) / (data[smallest] / smallest),
             at_most=LINEAR,
-            note=f"{spent}; steps on the GP do not grow with the sets",
+            note=f"{spent}; the kernel is learned on 4096 sets, the posterior solved for all",
         ),
     ]
 
