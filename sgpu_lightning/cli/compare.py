@@ -42,9 +42,9 @@ def compare(
         cache_dir: Where forecasts are remembered; null for the user's cache folder.
     """
     import torch
-    from rich.console import Console
     from rich.progress import track
 
+    from sgpu_lightning.console import make_console
     from sgpu_lightning.evaluation.cache import ForecastCache
     from sgpu_lightning.evaluation.compare import CompareSettings, compare_set
     from sgpu_lightning.evaluation.report import save, show
@@ -54,7 +54,7 @@ def compare(
         encoder=encoder, layers=layers, token=token, grader=grader, folds=folds, seed=seed, resamples=resamples
     )
     cache = ForecastCache(cache_dir)
-    console = Console()
+    console = make_console()
     results = [compare_set(path, settings, cache) for path in track(answers, description="compare", console=console)]
     for table in show(results, rows):
         console.print(table)

@@ -19,11 +19,10 @@ def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: 
         questions: How many questions to ask each model; null for all.
         steps: Training steps of each model; null for the testbed's own.
     """
-    from rich.console import Console
-
+    from sgpu_lightning.console import make_console
     from sgpu_lightning.testbed.demo import run_demo
 
-    console = Console()
+    console = make_console()
     fitted = run_demo(out, console, questions=questions, steps=steps)
     best = fitted["large, black-box"].checkpoint
     console.print(

@@ -43,11 +43,10 @@ def label(
         examples: How many disagreements to show.
         on_error: ``raise`` at a bad record of a file, or ``skip`` and list them.
     """
-    from rich.console import Console
-
     from sgpu_lightning.answers import labelling
     from sgpu_lightning.answers.grading import get_grader, grade_records
     from sgpu_lightning.answers.reader import Skipped
+    from sgpu_lightning.console import make_console
 
     if out is not None:
         labelling.check_out(out, answers)
@@ -58,7 +57,7 @@ def label(
     theirs = None if against is None else labelling.other_labels(records, against)
     verdicts = list(grade_records(records, chosen))
     ours = labelling.labels_of(verdicts)
-    console = Console()
+    console = make_console()
     if skipped.messages:
         console.print(skipped.summary(), markup=False)
     console.print(_summary(name, records, verdicts))

@@ -119,10 +119,10 @@ class SGPUCLI(LightningCLI):
         self._show({split: plain_metrics(self.trainer.callback_metrics)}, self.datamodule.sizes)
 
     def _show(self, metrics: Any, sizes: Any) -> None:
-        from rich.console import Console
+        from sgpu_lightning.console import make_console
 
         data: AnswerDataModule = self.datamodule
-        console = Console()
+        console = make_console()
         if data.skipped.messages:
             console.print(data.skipped.summary(), markup=False)
         console.print(metrics_table(metrics, sizes, title="P(correct) of the scored answer"))

@@ -159,7 +159,8 @@ class TestCache:
 
 
 class TestVerb:
-    def test_it_shows_and_saves_the_tables(self, white, tmp_path, capsys):
+    def test_it_shows_and_saves_the_tables(self, white, tmp_path, capsys, monkeypatch):
+        monkeypatch.delenv("COLUMNS", raising=False)
         other = toy_store(tmp_path / "other", model="another").path
         call = [
             "compare",
@@ -175,7 +176,7 @@ class TestVerb:
         assert main([*call, "--cache_dir", str(tmp_path / "cache")]) == 0
         printed = capsys.readouterr().out
         assert "mean over 2 evaluation sets" in printed
-        assert "boosted" in printed
+        assert "boosted_spectrum" in printed
         content = json.loads((tmp_path / "out" / "compare.json").read_text())
         assert {row["set"] for row in content["best"]} == {"white", "other"}
         assert (tmp_path / "out" / "mean.csv").read_text().startswith("method,kind,auroc")

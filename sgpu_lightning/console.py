@@ -1,0 +1,24 @@
+"""The terminal that tables are shown in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_FILE_WIDTH = 160
+
+
+def make_console() -> Console:
+    """A rich console as wide as the terminal.
+
+    Written to a file or a pipe, which has no width, it is wide enough for every table: rich would take 80 columns
+    there and cut names in two. ``COLUMNS`` says otherwise, as for any program.
+    """
+    from rich.console import Console
+
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known else _FILE_WIDTH)
