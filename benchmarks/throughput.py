@@ -11,8 +11,7 @@ from torch import Tensor
 
 from benchmarks.rows import Row
 from benchmarks.timing import interleaved
-from sgpu_lightning.answers.lengths import NUM_LENGTHS
-from sgpu_lightning.batch import AnswerBatch, batch_of_vectors
+from sgpu_lightning.batch import AnswerBatch, TextBatch, batch_of_vectors
 from sgpu_lightning.gp import GPClassifier
 from sgpu_lightning.module import SGPUModule
 
@@ -31,10 +30,23 @@ def synthetic_batch(sets: int, seed: int = 0) -> AnswerBatch:
     noise = torch.randn(sets, ANSWERS, DIM, generator=generator)
     scored = centre + 0.1 * torch.randn(sets, DIM, generator=generator)
     vectors = centre.unsqueeze(1) + noise * (1.5 * (1.0 - agreement)).view(-1, 1, 1)
-    lengths = torch.rand(sets, NUM_LENGTHS, generator=generator, dtype=torch.float64)
-    batch = batch_of_vectors(vectors, scored, agreement.double(), lengths, agreement.double())
+    batch = batch_of_vectors(vectors, scored, synthetic_texts(agreement, generator), agreement.double())
     batch.label = (torch.rand(sets, generator=generator) < agreement).double()
     return batch
+
+
+def synthetic_texts(agreement: Tensor, generator: torch.Generator) -> TextBatch:
+    """Texts that are equal to the scored one as often as the answers agree, and share no word where they are not."""
+    sets = len(agreement)
+    equal = torch.rand(sets, ANSWERS, generator=generator) < agreement.unsqueeze(1)
+    own = torch.where(equal, 0, torch.arange(1, ANSWERS + 1))
+    ids = torch.cat([own, torch.zeros(sets, 1, dtype=torch.long)], dim=1)
+    return TextBatch(
+        ids=ids,
+        overlap=(ids.unsqueeze(1) == ids.unsqueeze(2)).float(),
+        lengths=torch.rand(sets, ANSWERS + 1, 2, generator=generator),
+        logprobs=torch.full((sets, ANSWERS), torch.nan),
+    )
 
 
 def fitted_module(batch: AnswerBatch) -> SGPUModule:

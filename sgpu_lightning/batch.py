@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from sgpu_lightning.answers.texts import AnswerTexts
+
+_Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")
+
+
+@dataclass(slots=True, kw_only=True)
+class TextBatch:
+    """The texts of B answer sets as numbers, padded to N answers; the scored answer stands last.
+
+    Args:
+        ids: Texts that are equal after normalisation have equal numbers within a set; int64 [B, N + 1], padding -1.
+        overlap: Jaccard similarity of the texts' word sets, float32 [B, N + 1, N + 1], padding 0.
+        lengths: log(1 + words) and log(1 + characters), float32 [B, N + 1, 2], padding 0.
+        logprobs: Summed log-probability (nats) of each answer, NaN where unknown; float32 [B, N], padding NaN.
+    """
+
+    ids: Tensor
+    overlap: Tensor
+    lengths: Tensor
+    logprobs: Tensor
+
+    @classmethod
+    def collate(cls, texts: Sequence[AnswerTexts], width: int | None = None) -> TextBatch:
+        """Pad the texts of several answer sets.
+
+        Args:
+            texts: Of each set.
+            width: N; None for the longest set's.
+        """
+        size = max(one.count for one in texts) if width is None else width
+        ids = np.full((len(texts), size + 1), -1, dtype=np.int64)
+        overlap = np.zeros((len(texts), size + 1, size + 1), dtype=np.float32)
+        lengths = np.zeros((len(texts), size + 1, 2), dtype=np.float32)
+        logprobs = np.full((len(texts), size), np.nan, dtype=np.float32)
+        for i, one in enumerate(texts):
+            places = np.append(np.arange(one.count), size)
+            ids[i, places] = one.ids
+            overlap[i][np.ix_(places, places)] = one.overlap[np.ix_(one.ids, one.ids)]
+            lengths[i, places] = one.lengths
+            logprobs[i, : one.count] = one.logprobs
+        parts = (torch.from_numpy(part) for part in (ids, overlap, lengths, logprobs))
+        return cls(**dict(zip(("ids", "overlap", "lengths", "logprobs"), parts, strict=True)))
+
+    def take(self, rows: Tensor) -> TextBatch:
+        """The sets at these positions, int64 [b]."""
+        return _take(self, rows)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,8 +70,7 @@ class AnswerBatch:
         vectors: [B, L, N, d]; padding rows are 0.
         scored: Vector of the scored answer, [B, L, d].
         mask: True for real answers, bool [B, N].
-        match: Share of answers equal to the scored one after normalisation, float64 [B].
-        lengths: Of the scored answer and the answers, float64 [B, 6]; see `answer_lengths`.
+        texts: What the texts tell.
         question: Cosine of the scored answer to the question, float64 [B].
         features: What the GP sees, float64 [B, F].
     """
@@ -31,8 +80,7 @@ class AnswerBatch:
     vectors: Tensor | None = None
     scored: Tensor | None = None
     mask: Tensor | None = None
-    match: Tensor | None = None
-    lengths: Tensor | None = None
+    texts: TextBatch | None = None
     question: Tensor | None = None
     features: Tensor | None = None
 
@@ -41,28 +89,24 @@ class AnswerBatch:
 
     def take(self, rows: Tensor) -> AnswerBatch:
         """The sets at these positions, int64 [b]."""
+        return _take(self, rows)
 
-        def at(column: Tensor | None) -> Tensor | None:
-            return None if column is None else column[rows]
 
-        return AnswerBatch(
-            index=self.index[rows],
-            label=self.label[rows],
-            vectors=at(self.vectors),
-            scored=at(self.scored),
-            mask=at(self.mask),
-            match=at(self.match),
-            lengths=at(self.lengths),
-            question=at(self.question),
-            features=at(self.features),
-        )
+def _take(batch: _Batch, rows: Tensor) -> _Batch:
+    """Every column at these positions."""
+
+    def at(column: Any) -> Any:
+        if column is None:
+            return None
+        return column[rows] if isinstance(column, Tensor) else column.take(rows)
+
+    return type(batch)(**{field.name: at(getattr(batch, field.name)) for field in fields(batch)})
 
 
 def batch_of_vectors(
     vectors: Tensor,
     scored: Tensor | None = None,
-    match: Tensor | None = None,
-    lengths: Tensor | None = None,
+    texts: TextBatch | None = None,
     question: Tensor | None = None,
 ) -> AnswerBatch:
     """A batch from vectors in memory, all sets with the same N.
@@ -70,9 +114,8 @@ def batch_of_vectors(
     Args:
         vectors: [B, N, d] (black-box) or [B, L, N, d].
         scored: [B, d] or [B, L, d]; only needed by feature blocks that look at the scored answer.
-        match: [B]; likewise.
-        lengths: [B, 6]; likewise.
-        question: [B]; likewise.
+        texts: Of the same sets; only needed by feature blocks that look at texts.
+        question: [B]; only needed by the block of that name.
     """
     vectors = vectors.unsqueeze(1) if vectors.ndim == 3 else vectors
     if scored is not None and scored.ndim == 2:
@@ -84,7 +127,6 @@ def batch_of_vectors(
         vectors=vectors,
         scored=scored,
         mask=torch.ones(size, count, dtype=torch.bool, device=vectors.device),
-        match=match,
-        lengths=lengths,
+        texts=texts,
         question=question,
     )

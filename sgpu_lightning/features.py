@@ -1,26 +1,30 @@
-"""From vectors to what the GP sees: a learnable front, the Gram matrix, and feature blocks.
-
-A block is a named group of features. ``spectrum`` alone is the paper's SGPU; the spectrum cannot know which
-answer is scored, so the blocks that look at it are an extension.
-"""
+"""From vectors to what the GP sees: a learnable front, the cosines of the answers, and feature blocks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from sgpu_lightning.answers.lengths import NUM_LENGTHS
 from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.batch import AnswerBatch
+from sgpu_lightning.blocks import BLOCK, BLOCKS, BlockInputs, FeatureBlock
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.spectrum import GramKernel, cosine_gram, eigenspectrum, gram, reference_order, reference_spectrum
+from sgpu_lightning.spectrum import GramKernel, cosine_gram
 
-FeatureBlock = Literal["spectrum", "scored_similarity", "match_fraction", "lengths", "question"]
-BLOCKS: tuple[FeatureBlock, ...] = get_args(FeatureBlock)
+# What won in cross-validation over many data sets, see docs/results.md.
+DEFAULT_BLOCKS: tuple[FeatureBlock, ...] = (
+    "spectrum",
+    "scored_similarity",
+    "match_fraction",
+    "overlap_spectrum",
+    "overlap_similarity",
+    "lengths",
+    "question",
+)
 
 
 class AnswerFeatures(nn.Module):
@@ -29,8 +33,12 @@ class AnswerFeatures(nn.Module):
     Args:
         blocks: Which feature blocks, in this order. ``spectrum``: log of the K reference eigenvalues.
             ``scored_similarity``: cosines of the scored answer to the answers, sorted, at K ranks.
-            ``match_fraction``: share of answers equal to the scored one after normalisation. ``lengths``: of the
-            scored answer and of the answers, see `answer_lengths`. ``question``: cosine of the scored answer to the
+            ``match_fraction``: share of answers equal to the scored one after normalisation. ``lexical_spectrum``:
+            shares of the distinct texts, which are the eigenvalues of the exact-match Gram matrix.
+            ``overlap_spectrum`` and ``overlap_similarity``: the like of the first two with the Jaccard similarity of
+            the answers' words for the cosine. ``lengths``: for words, then for characters, of log(1 + length) that
+            of the scored answer, and the mean and standard deviation over the answers. ``logprob``: mean and
+            standard deviation of the answers' log-probabilities. ``question``: cosine of the scored answer to the
             question, which only an encoder's vectors have.
         size: K, the reference number of answers; sets of other sizes are mapped to it.
         floor: Eigenvalues are clamped at this before the logarithm, in (0, 1/K).
@@ -54,7 +62,7 @@ class AnswerFeatures(nn.Module):
         kernel: GramKernel = "linear",
         gamma: float = 1.0,
         learn_gamma: bool = False,
-        projection: tuple[int, int] | None = None,
+        projection: Sequence[int] | None = None,
         num_layers: int = 1,
         learn_layers: bool = False,
     ) -> None:
@@ -62,11 +70,13 @@ class AnswerFeatures(nn.Module):
         _check(blocks, size, floor, kernel, gamma)
         self.blocks = tuple(blocks)
         self.size, self.floor, self.kernel = size, floor, kernel
+        self.learn_gamma, self.learn_layers = learn_gamma, learn_layers
         self.log_gamma = nn.Parameter(torch.tensor(math.log(gamma), dtype=torch.float64), requires_grad=learn_gamma)
         self.layer_logits = nn.Parameter(torch.zeros(num_layers, dtype=torch.float64), requires_grad=learn_layers)
         self.projection: nn.Linear | None = None
         if projection is not None:
-            self.projection = nn.Linear(*projection, bias=False, dtype=torch.float64)
+            length, width = projection
+            self.projection = nn.Linear(length, width, bias=False, dtype=torch.float64)
             nn.init.orthogonal_(self.projection.weight)
 
     @property
@@ -82,14 +92,29 @@ class AnswerFeatures(nn.Module):
     @property
     def widths(self) -> list[int]:
         """Features in each block."""
-        widths = {
-            "spectrum": self.size,
-            "scored_similarity": self.size,
-            "match_fraction": 1,
-            "lengths": NUM_LENGTHS,
-            "question": 1,
+        return [len(BLOCK[block].agreement(self.size)) for block in self.blocks]
+
+    @property
+    def agreement(self) -> Tensor:
+        """How each feature goes with agreement of the answers: 1, -1 or 0, float64 [F]."""
+        signs = [sign for block in self.blocks for sign in BLOCK[block].agreement(self.size)]
+        return torch.tensor(signs, dtype=torch.float64)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make an extractor of the same kind, JSON-ready."""
+        linear = self.projection
+        return {
+            "blocks": list(self.blocks),
+            "size": self.size,
+            "floor": self.floor,
+            "kernel": self.kernel,
+            "gamma": self.log_gamma.exp().item(),
+            "learn_gamma": self.learn_gamma,
+            "projection": None if linear is None else [linear.in_features, linear.out_features],
+            "num_layers": len(self.layer_logits),
+            "learn_layers": self.learn_layers,
         }
-        return [widths[block] for block in self.blocks]
 
     def extra_repr(self) -> str:
         """What the features are; two extractors that print the same and learn nothing give the same."""
@@ -102,10 +127,18 @@ class AnswerFeatures(nn.Module):
         """Features of each answer set, float64 [B, F]."""
         if batch.vectors is None:
             raise SGPUError("the batch has no vectors: expected vectors [B, L, N, d] to take features of")
-        parts = {block: getattr(self, f"_{block}") for block in self.blocks}
         cosines = self._cosines(batch)
         mask = batch.mask if batch.mask is not None else batch.vectors.new_ones(cosines.shape[:2], dtype=torch.bool)
-        return torch.cat([part(batch, cosines, mask.to(cosines.device)) for part in parts.values()], dim=-1)
+        given = BlockInputs(
+            batch=batch,
+            cosines=cosines,
+            mask=mask.to(cosines.device),
+            size=self.size,
+            floor=self.floor,
+            kernel=self.kernel,
+            gamma=self.log_gamma.exp(),
+        )
+        return torch.cat([BLOCK[block].compute(given) for block in self.blocks], dim=-1)
 
     def _cosines(self, batch: AnswerBatch) -> Tensor:
         """Cosines among the answers [B, N, N]; with the scored answer as last row and column where a block needs it."""
@@ -115,7 +148,7 @@ class AnswerFeatures(nn.Module):
             raise SGPUError(
                 f"vectors: expected {len(self.layer_logits)} layers, got {vectors.shape[1]}; set num_layers to match"
             )
-        last = scored if "scored_similarity" in self.blocks else None
+        last = scored if any(BLOCK[block].scored for block in self.blocks) else None
         if self.projection is not None:
             if vectors.shape[-1] != self.projection.in_features:
                 raise SGPUError(
@@ -129,43 +162,16 @@ class AnswerFeatures(nn.Module):
             return cosines[:, 0]
         return torch.einsum("l,blij->bij", self.layer_logits.softmax(0), cosines)
 
-    def _spectrum(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
-        count = mask.shape[1]
-        matrix = gram(cosines[:, :count, :count], mask, kernel=self.kernel, gamma=self.log_gamma.exp())
-        spectrum = reference_spectrum(eigenspectrum(matrix), mask.sum(1), self.size)
-        return spectrum.clamp_min(self.floor).log()
-
-    def _scored_similarity(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
-        if batch.scored is None:
-            raise SGPUError("feature block 'scored_similarity' needs the scored answer's vector, which the batch lacks")
-        similarity = cosines[:, -1, :-1].masked_fill(~mask, -math.inf)
-        ordered = similarity.sort(dim=-1, descending=True).values
-        # Past the set's own answers stand -inf: never read, but 0 * -inf would be NaN.
-        return reference_order(ordered.masked_fill(torch.isinf(ordered), 0.0), mask.sum(1), self.size)
-
-    def _match_fraction(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
-        if batch.match is None:
-            raise SGPUError("feature block 'match_fraction' needs the answers' texts, which the batch lacks")
-        return batch.match.to(cosines).unsqueeze(-1)
-
-    def _lengths(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
-        if batch.lengths is None:
-            raise SGPUError("feature block 'lengths' needs the answers' texts, which the batch lacks")
-        return batch.lengths.to(cosines)
-
-    def _question(self, batch: AnswerBatch, cosines: Tensor, mask: Tensor) -> Tensor:
-        if batch.question is None:
-            raise SGPUError(
-                "feature block 'question' needs the question's vector, which hidden states and stores embedded by "
-                "earlier versions lack: leave it out, or embed the store again"
-            )
-        return batch.question.to(cosines).unsqueeze(-1)
-
 
 def blocks_of(specs: Sequence[VectorSpec]) -> list[FeatureBlock]:
-    """Every block that vectors of these kinds give: questions have no hidden states of an answer's token."""
+    """The default blocks, as far as vectors of these kinds give them: no hidden state of a question is recorded."""
     hidden = any(spec.kind == "hidden" for spec in specs)
-    return [block for block in BLOCKS if block != "question" or not hidden]
+    return [block for block in DEFAULT_BLOCKS if block != "question" or not hidden]
+
+
+def mean_of(blocks: Sequence[FeatureBlock]) -> Literal["agreement", "constant"]:
+    """The default mean function: constant for the spectrum alone, as it is the paper's method then."""
+    return "constant" if list(blocks) == ["spectrum"] else "agreement"
 
 
 def _check(blocks: Sequence[str], size: int, floor: float, kernel: str, gamma: float) -> None:

@@ -6,11 +6,14 @@ Shapes: B answer sets, F features, M inducing points; all tensors float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
+
+from sgpu_lightning.errors import SGPUError, show_value
 
 KernelName = Literal["rbf", "matern12", "matern32", "matern52"]
 SMOOTHNESS = {"matern12": 0.5, "matern32": 1.5, "matern52": 2.5}
@@ -45,11 +48,17 @@ class Prediction(NamedTuple):
         return cls(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
-def _hermite(like: Tensor, order: int = 40) -> tuple[Tensor, Tensor]:
+def _hermite(like: Tensor) -> tuple[Tensor, Tensor]:
+    nodes, weights = _gauss_hermite()
+    return like.new_tensor(nodes), like.new_tensor(weights)
+
+
+@cache
+def _gauss_hermite(order: int = 40) -> tuple[list[float], list[float]]:
     from numpy.polynomial.hermite import hermgauss
 
     nodes, weights = hermgauss(order)
-    return like.new_tensor(nodes), like.new_tensor(weights / math.sqrt(math.pi))
+    return nodes.tolist(), (weights / math.sqrt(math.pi)).tolist()
 
 
 def _binary_entropy(p: Tensor) -> Tensor:
@@ -59,8 +68,8 @@ def _binary_entropy(p: Tensor) -> Tensor:
 class FrozenGP(nn.Module):
     """The latent posterior reduced to two matrix products.
 
-    mu(x) = c + k(x, Z) alpha and var(x) = k(x, x) + k(x, Z) M k(Z, x), for x standardised and divided by the
-    length scales. `GPClassifier.freeze` makes one.
+    mu(x) = m(x) + k(x, Z) alpha and var(x) = k(x, x) + k(x, Z) M k(Z, x), for x standardised and divided by the length
+    scales, with the mean function m(x) = c + x slope + weight mu_base(x). `GPClassifier.freeze` makes one.
 
     Args:
         kernel: See `LatentGP`.
@@ -69,9 +78,12 @@ class FrozenGP(nn.Module):
         inducing: Inducing points Z in these units, [M, F].
         alpha: [M].
         middle: M, [M, M].
-        constant: The prior mean c, a scalar.
+        constant: c, a scalar.
+        slope: Of the mean function in these units, [F]; zero for a constant one.
         output_scale: The kernel's output scale, a scalar.
         diagonal: k(x, x), a scalar.
+        base: The predictor this one was warm-started from, whose latent mean mu_base the mean function goes by.
+        base_weight: By how much, a scalar; only with ``base``.
     """
 
     mean: Tensor
@@ -80,8 +92,10 @@ class FrozenGP(nn.Module):
     alpha: Tensor
     middle: Tensor
     constant: Tensor
+    slope: Tensor
     output_scale: Tensor
     diagonal: Tensor
+    base_weight: Tensor
 
     def __init__(
         self,
@@ -93,8 +107,11 @@ class FrozenGP(nn.Module):
         alpha: Tensor,
         middle: Tensor,
         constant: Tensor,
+        slope: Tensor,
         output_scale: Tensor,
         diagonal: Tensor,
+        base: FrozenGP | None = None,
+        base_weight: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.kernel: KernelName = kernel
@@ -104,20 +121,80 @@ class FrozenGP(nn.Module):
         self.register_buffer("alpha", alpha)
         self.register_buffer("middle", middle)
         self.register_buffer("constant", constant)
+        self.register_buffer("slope", slope)
         self.register_buffer("output_scale", output_scale)
         self.register_buffer("diagonal", diagonal)
+        self.base = base
+        self.register_buffer("base_weight", base_weight)
+
+    @classmethod
+    def of_shape(
+        cls, kernel: KernelName, num_features: int, num_inducing: int, base: Mapping[str, Any] | None = None
+    ) -> FrozenGP:
+        """One with the right shapes for a state dict to fill.
+
+        Args:
+            kernel: See `LatentGP`.
+            num_features: F.
+            num_inducing: M.
+            base: These arguments of the predictor it was warm-started from, if it was.
+
+        Raises:
+            SGPUError: If the kernel is unknown.
+        """
+        if kernel not in get_args(KernelName):
+            raise SGPUError(f"kernel: expected one of {', '.join(get_args(KernelName))}, got {show_value(kernel)}")
+
+        def empty(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64)
+
+        return cls(
+            kernel,
+            mean=empty(num_features),
+            inverse_scale=empty(num_features),
+            inducing=empty(num_inducing, num_features),
+            alpha=empty(num_inducing),
+            middle=empty(num_inducing, num_inducing),
+            constant=empty(),
+            slope=empty(num_features),
+            output_scale=empty(),
+            diagonal=empty(),
+            base=None if base is None else cls.of_shape(**base),
+            base_weight=None if base is None else empty(),
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `of_shape`, JSON-ready."""
+        num_inducing, num_features = self.inducing.shape
+        base = None if self.base is None else self.base.settings
+        return {"kernel": self.kernel, "num_features": num_features, "num_inducing": num_inducing, "base": base}
 
     @torch.no_grad()
     def forward(self, features: Tensor) -> Prediction:
         """Predict for features [B, F]; rows are independent, so the batch size changes nothing."""
         with torch.autocast(device_type=features.device.type, enabled=False):
+            if torch.compiler.is_compiling():  # an exported graph cannot count chunks
+                return self._predict(features)
             return Prediction.cat([self._predict(chunk) for chunk in torch.split(features, _CHUNK)])
 
     def _predict(self, features: Tensor) -> Prediction:
-        x = (features.double() - self.mean) * self.inverse_scale
-        cross = self.output_scale * correlation(x, self.inducing, self.kernel)
+        mean, cross = self._mean(features.double())
         variance = self.diagonal + ((cross @ self.middle) * cross).sum(-1)
-        return Prediction.from_latent(self.constant + cross @ self.alpha, variance.clamp_min(1e-12))
+        return Prediction.from_latent(mean, variance.clamp_min(1e-12))
+
+    def latent_mean(self, features: Tensor) -> Tensor:
+        """The latent mean alone, [B], for features [B, F]; differentiable."""
+        return self._mean(features.double())[0]
+
+    def _mean(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The latent mean [B] and k(x, Z) [B, M]."""
+        x = (features - self.mean) * self.inverse_scale
+        cross = self.output_scale * correlation(x, self.inducing, self.kernel)
+        mean = self.constant + x @ self.slope + cross @ self.alpha
+        if self.base is not None:
+            mean = mean + self.base_weight * self.base.latent_mean(features)
+        return mean, cross
 
 
 def correlation(a: Tensor, b: Tensor, kernel: KernelName) -> Tensor:

@@ -17,18 +17,21 @@ from torch import Tensor, nn
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.frozen import SMOOTHNESS, FrozenGP, KernelName, Prediction, correlation
+from sgpu_lightning.trend import AgreementTrend, PredictorTrend, Trend
 from sgpu_lightning.variational import Posterior, Projection, best_posterior, bound
 
 _KMEANS_ROWS = 10_000
 _DECIMALS = 6  # of standardised features, to which inducing points are told apart
-_OUTPUT_SCALE = 0.7  # where the kernel's variance starts
+_OUTPUT_SCALE = 0.3  # where the kernel's variance starts
+_RANGE = 4.0  # a line search may try any number: scales stay within a factor of e^4 of where they start
 _ITERATIONS = 5  # of L-BFGS in a step
+NUM_INDUCING = 128
 KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
 PLATEAU = 5e-4  # nats per answer set: a step that raises the evidence by less ends a fit
 
 
 class LatentGP(gpytorch.models.ApproximateGP):
-    """The latent function f: constant mean, scaled kernel, Cholesky variational distribution.
+    """The latent function f: a mean linear in trends, scaled kernel, Cholesky variational distribution.
 
     Features of one block share a length scale: with one for each feature, 1000 sets are few and the kernel overfits.
 
@@ -36,20 +39,23 @@ class LatentGP(gpytorch.models.ApproximateGP):
         inducing_points: Standardised features, float64 [M, F].
         kernel: ``rbf`` or a Matern kernel by its smoothness.
         widths: Features in each block, in order; they sum to F.
+        trend: What the mean function goes by.
     """
 
     block_of: Tensor
 
-    def __init__(self, inducing_points: Tensor, kernel: KernelName, widths: Sequence[int]) -> None:
+    def __init__(self, inducing_points: Tensor, kernel: KernelName, widths: Sequence[int], trend: Trend) -> None:
         distribution = gpytorch.variational.CholeskyVariationalDistribution(len(inducing_points))
         strategy = gpytorch.variational.VariationalStrategy(self, inducing_points, distribution)
         super().__init__(strategy)
         blocks = torch.repeat_interleave(torch.arange(len(widths)), torch.tensor(widths))
         self.register_buffer("block_of", blocks, persistent=False)
         # Standardised features lie sqrt(2 F) apart on average: a shorter start sees every set as unlike any other.
-        self.log_length = nn.Parameter(torch.full((len(widths),), 0.5 * math.log(len(blocks)), dtype=torch.float64))
+        self.log_length = nn.Parameter(torch.full((len(widths),), self._start, dtype=torch.float64))
         self.log_output = nn.Parameter(torch.tensor(math.log(_OUTPUT_SCALE), dtype=torch.float64))
         self.mean_module = gpytorch.means.ConstantMean()
+        self.trend = trend
+        self.trend_weights = nn.Parameter(torch.full((trend.count,), trend.prior_mean, dtype=torch.float64))
         # Its own length scale stays 1: inputs come divided by ours.
         kernels: Any = gpytorch.kernels
         plain = kernels.RBFKernel() if kernel == "rbf" else kernels.MaternKernel(nu=SMOOTHNESS[kernel])
@@ -60,25 +66,40 @@ class LatentGP(gpytorch.models.ApproximateGP):
     @property
     def lengths(self) -> Tensor:
         """The length scale of each feature, [F]."""
-        return self.log_length.exp()[self.block_of]
+        return self.log_length.clamp(self._start - _RANGE, self._start + _RANGE).exp()[self.block_of]
+
+    @property
+    def output_scale(self) -> Tensor:
+        """The kernel's variance, a scalar."""
+        start = math.log(_OUTPUT_SCALE)
+        return self.log_output.clamp(start - _RANGE, start + _RANGE).exp()
+
+    @property
+    def _start(self) -> float:
+        return 0.5 * math.log(len(self.block_of))
+
+    def mean(self, x: Tensor) -> Tensor:
+        """The prior mean at standardised features x [B, F], [B]."""
+        return self.mean_module(x) + self.trend(x) @ self.trend_weights
 
     def covariance(self, a: Tensor, b: Tensor) -> Tensor:
         """k(a, b) for standardised features [n, F] and [m, F]."""
-        return self.log_output.exp() * self.covar_module(a / self.lengths, b / self.lengths).to_dense()
+        return self.output_scale * self.covar_module(a / self.lengths, b / self.lengths).to_dense()
 
     def log_prior(self) -> Tensor:
         """Log density, up to a constant, of the priors on the kernel's parameters (nats).
 
-        Log-normal around where they start, a factor of e at one standard deviation: what holds few labels in place.
+        Log-normal around where they start, a factor of e at one standard deviation, for the scales; normal for the
+        weights of the trends: what holds few labels in place.
         """
-        start = 0.5 * math.log(len(self.block_of))
-        length, output = self.log_length - start, self.log_output - math.log(_OUTPUT_SCALE)
-        return -0.5 * (length.square().sum() + output.square())
+        length, output = self.log_length - self._start, self.log_output - math.log(_OUTPUT_SCALE)
+        weights = (self.trend_weights - self.trend.prior_mean) / self.trend.prior_deviation
+        return -0.5 * (length.square().sum() + output.square() + weights.square().sum())
 
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
         """The prior at standardised features x [B, F]."""
-        covariance = self.covar_module(x / self.lengths) * self.log_output.exp()
-        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), covariance)
+        covariance = self.covar_module(x / self.lengths) * self.output_scale
+        return gpytorch.distributions.MultivariateNormal(self.mean(x), covariance)
 
 
 class GPClassifier(nn.Module):
@@ -90,6 +111,7 @@ class GPClassifier(nn.Module):
         widths: Features in each block; they sum to F. See `LatentGP`.
         num_inducing: M.
         kernel: See `LatentGP`.
+        trend: What the mean function goes by; None for a constant mean.
 
     Raises:
         SGPUError: If the kernel is unknown.
@@ -98,7 +120,9 @@ class GPClassifier(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, widths: Sequence[int], num_inducing: int, kernel: KernelName = "rbf") -> None:
+    def __init__(
+        self, widths: Sequence[int], num_inducing: int, kernel: KernelName = "rbf", trend: Trend | None = None
+    ) -> None:
         super().__init__()
         num_features = sum(widths)
         if kernel not in get_args(KernelName):
@@ -108,7 +132,8 @@ class GPClassifier(nn.Module):
         self.register_buffer("scale", torch.ones(num_features, dtype=torch.float64))
         # Distinct points: equal ones would make the dummy forward's Cholesky factor singular.
         points = torch.arange(num_inducing, dtype=torch.float64).unsqueeze(1).repeat(1, num_features)
-        self.latent = LatentGP(points, kernel, widths).double()
+        trend = AgreementTrend(torch.zeros(num_features, 0, dtype=torch.float64)) if trend is None else trend
+        self.latent = LatentGP(points, kernel, widths, trend).double()
         self.likelihood = gpytorch.likelihoods.BernoulliLikelihood()
         self._settle()
 
@@ -116,10 +141,12 @@ class GPClassifier(nn.Module):
     def from_features(
         cls,
         features: Tensor,
-        num_inducing: int = 64,
+        num_inducing: int = NUM_INDUCING,
         kernel: KernelName = "rbf",
         seed: int = 0,
         widths: Sequence[int] | None = None,
+        agreement: Tensor | None = None,
+        warm_start: FrozenGP | None = None,
     ) -> GPClassifier:
         """Start from training features: their mean and scale, and k-means centres as inducing points.
 
@@ -129,9 +156,12 @@ class GPClassifier(nn.Module):
             kernel: See `LatentGP`.
             seed: Of k-means.
             widths: Features in each block; None: all are one block.
+            agreement: How each feature goes with agreement of the answers, see `AnswerFeatures.agreement`; None for a
+                constant mean.
+            warm_start: A predictor on the same features, fitted elsewhere, for the mean function to go by instead.
 
         Raises:
-            SGPUError: If a feature is not finite.
+            SGPUError: If a feature is not finite, or the predictor takes others.
         """
         if not torch.isfinite(features).all():
             raise SGPUError("features: expected finite numbers, got NaN or infinity")
@@ -140,8 +170,14 @@ class GPClassifier(nn.Module):
         # A constant feature carries nothing; dividing by its round-off would make it look informative.
         scale = torch.where(scale > 1e-8, scale, torch.ones_like(scale))
         mean = features.mean(0)
-        points = kmeans_points((features - mean) / scale, num_inducing, seed)
-        classifier = cls(widths or [features.shape[1]], len(points), kernel)
+        x = (features - mean) / scale
+        points = kmeans_points(x, num_inducing, seed)
+        blocks = widths or [features.shape[1]]
+        trend: Trend = AgreementTrend.of(x, blocks, agreement)
+        if warm_start is not None:
+            _check_base(warm_start, features.shape[1])
+            trend = PredictorTrend(warm_start, mean, scale)
+        classifier = cls(blocks, len(points), kernel, trend)
         classifier.mean.copy_(mean)
         classifier.scale.copy_(scale)
         classifier.latent.variational_strategy.inducing_points.data.copy_(points)
@@ -189,7 +225,8 @@ class GPClassifier(nn.Module):
 
     def kernel_parameters(self) -> list[nn.Parameter]:
         """What `evidence` is a function of."""
-        return [self.latent.log_length, self.latent.log_output, *self.latent.mean_module.parameters()]
+        latent = self.latent
+        return [latent.log_length, latent.log_output, latent.trend_weights, *latent.mean_module.parameters()]
 
     def _project(self, x: Tensor) -> Projection:
         """What GPyTorch's whitened strategy computes, with fixed inducing points."""
@@ -199,8 +236,8 @@ class GPClassifier(nn.Module):
         prior = latent.covariance(points, points) + jitter * torch.eye(len(points)).to(points)
         root = torch.linalg.cholesky(prior)
         design = torch.linalg.solve_triangular(root, latent.covariance(points, x), upper=False)
-        residual = latent.log_output.exp() + jitter - design.square().sum(0)
-        return Projection(design, residual, latent.mean_module(x))
+        residual = latent.output_scale + jitter - design.square().sum(0)
+        return Projection(design, residual, latent.mean(x))
 
     @torch.no_grad()
     def _posterior(self) -> Posterior:
@@ -227,7 +264,7 @@ class GPClassifier(nn.Module):
         With the whitened posterior N(m, S) and L L^T = k(Z, Z) + jitter: alpha = L^-T m, M = L^-T (S - I) L^-1.
         """
         strategy, length = self.latent.variational_strategy, self.latent.lengths
-        output_scale = self.latent.log_output.exp()
+        output_scale = self.latent.output_scale
         points = strategy.inducing_points / length
         identity = torch.eye(len(points)).to(points)
         jitter = float(strategy.jitter_val)
@@ -245,6 +282,15 @@ class GPClassifier(nn.Module):
             constant=self.latent.mean_module.constant.reshape(()).clone(),
             output_scale=output_scale,
             diagonal=output_scale + jitter,  # GPyTorch adds the jitter to k(x, x) as well
+            **self.latent.trend.frozen(self.latent.trend_weights, length),
+        )
+
+
+def _check_base(base: FrozenGP, num_features: int) -> None:
+    if len(base.mean) != num_features:
+        raise SGPUError(
+            f"warm start: expected a predictor on the same {num_features} features, got one on {len(base.mean)}; use "
+            "the same feature blocks"
         )
 
 
@@ -253,9 +299,11 @@ def fit_classifier(
     labels: Tensor,
     widths: Sequence[int] | None = None,
     *,
-    num_inducing: int = 64,
+    num_inducing: int = NUM_INDUCING,
     kernel: KernelName = "rbf",
     seed: int = 0,
+    agreement: Tensor | None = None,
+    warm_start: FrozenGP | None = None,
 ) -> GPClassifier:
     """Fit a GP on ready features, without a trainer: what cross-validation calls hundreds of times.
 
@@ -268,8 +316,10 @@ def fit_classifier(
         num_inducing: See `GPClassifier.from_features`.
         kernel: See `LatentGP`.
         seed: Of k-means, and of the sets the kernel is learned on where there are more than `KERNEL_SETS`.
+        agreement: See `GPClassifier.from_features`.
+        warm_start: See `GPClassifier.from_features`.
     """
-    classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths)
+    classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths, agreement, warm_start)
     optimizer, some = kernel_optimizer(classifier), kernel_sets(len(features), seed)
     part, part_labels = features[some], labels[some]
     reached, last = -math.inf, -math.inf

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -13,17 +14,30 @@ from torchmetrics import MetricCollection
 
 from sgpu_lightning.answers.vectors import VectorSpec, describe_specs, specs_match
 from sgpu_lightning.batch import AnswerBatch
+from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features import AnswerFeatures, FeatureBlock, blocks_of
-from sgpu_lightning.frozen import KernelName, Prediction
-from sgpu_lightning.gp import GPClassifier, kernel_optimizer
+from sgpu_lightning.features import AnswerFeatures, blocks_of, mean_of
+from sgpu_lightning.frozen import FrozenGP, KernelName, Prediction
+from sgpu_lightning.gp import NUM_INDUCING, GPClassifier, kernel_optimizer
 from sgpu_lightning.metrics import probability_metrics
 from sgpu_lightning.spectrum import GramKernel
 from sgpu_lightning.splits import Split, SplitError
+from sgpu_lightning.trend import PredictorTrend, empty_trend
 
 # Settings that give the parameters their meaning: a checkpoint is only loaded under the same ones.
-_STRUCTURE = ("features", "num_eigenvalues", "floor", "gram", "gamma", "learn_gamma", "projection_dim", "kernel")
+_STRUCTURE = (
+    "features",
+    "num_eigenvalues",
+    "floor",
+    "gram",
+    "gamma",
+    "learn_gamma",
+    "projection_dim",
+    "kernel",
+    "mean",
+)
+_FROM_DATA = ("features", "mean")  # of these, null is what the data say
 _FIT_FEATURES = 4096  # sets whose features place the inducing points, when features are learned
 
 
@@ -38,8 +52,8 @@ class SGPUModule(LightningModule):
     the scored answer and at the text, which the spectrum cannot know.
 
     Args:
-        features: Feature blocks: ``spectrum``, ``scored_similarity``, ``match_fraction``, ``lengths``, ``question``;
-            null for all that the vectors give (hidden states give no ``question``).
+        features: Feature blocks, see docs/features.md; null for the default ones that the vectors give (hidden states
+            give no ``question``).
         num_eigenvalues: Reference number of answers; sets with more or fewer are mapped to it.
         floor: Eigenvalues are clamped at this before the logarithm.
         gram: ``linear`` (cosine) or ``rbf`` Gram kernel.
@@ -49,6 +63,11 @@ class SGPUModule(LightningModule):
         learn_layers: Learn the weights of several layers' Gram matrices, through the spectrum.
         kernel: GP kernel over features: ``rbf``, ``matern12``, ``matern32`` or ``matern52``; a block's features share
             a length scale.
+        mean: The GP's mean function: ``constant``, or ``agreement``, linear in how much the answers agree, with a prior
+            that more agreement is more often right. Null: constant for the spectrum alone, which is the paper's method,
+            else agreement.
+        warm_start: Checkpoint of a predictor fitted elsewhere on the same features; its latent mean, scaled by a weight
+            that the labels decide, is the mean function then.
         num_inducing: Inducing points at most.
         lr: Learning rate of Adam, where something before the spectrum is learned.
         seed: Of k-means, which places the inducing points.
@@ -65,7 +84,9 @@ class SGPUModule(LightningModule):
         projection_dim: int | None = None,
         learn_layers: bool = False,
         kernel: KernelName = "rbf",
-        num_inducing: int = 64,
+        mean: Literal["agreement", "constant"] | None = None,
+        warm_start: str | None = None,
+        num_inducing: int = NUM_INDUCING,
         lr: float = 0.05,
         seed: int = 0,
     ) -> None:
@@ -119,6 +140,7 @@ class SGPUModule(LightningModule):
     def _start(self, data: AnswerDataModule) -> None:
         self.vector_specs = specs = data.vector_specs
         self.hparams["features"] = self.hparams["features"] or blocks_of(specs)
+        self.hparams["mean"] = self.hparams["mean"] or mean_of(self.hparams["features"])
         self.features = self._make_features(len(specs), specs[0].dim)
         self._load_data()
         index = data.members["train"]
@@ -134,7 +156,26 @@ class SGPUModule(LightningModule):
             self.hparams["kernel"],
             self.hparams["seed"],
             self.features.widths,
+            self.features.agreement if self.hparams["mean"] == "agreement" else None,
+            self._warm_start(),
         )
+
+    def _warm_start(self) -> FrozenGP | None:
+        """The predictor to start from, if one is named; it must have been fitted on the same kind of features."""
+        from sgpu_lightning.checkpoint import load_module  # which imports this module
+
+        path = self.hparams["warm_start"]
+        if path is None:
+            return None
+        other = load_module(Path(path))
+        theirs, ours = other.features.extra_repr(), self.features.extra_repr()
+        if theirs != ours or other.learns_features or self.learns_features:
+            raise CheckpointError(
+                f"warm_start: {path}: expected a predictor on the same features without a learned front, {ours}, got "
+                f"{theirs}; fit it with the same settings"
+            )
+        other._check_vectors(self.vector_specs)
+        return other._classifier().freeze()
 
     def on_fit_start(self) -> None:
         """Refuse a precision the GP cannot run in, and leave a CPU's other cores alone."""
@@ -271,6 +312,8 @@ class SGPUModule(LightningModule):
         """Add what the vectors were made by, and which groups were fitted on."""
         checkpoint["vector_specs"] = [spec.to_dict() for spec in self.vector_specs]
         checkpoint["train_groups"] = self.train_groups
+        trend = None if self.gp is None else self.gp.latent.trend
+        checkpoint["warm_start"] = trend.base.settings if isinstance(trend, PredictorTrend) else None
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Give the modules the checkpoint's shapes, after checking that it is one of ours and fits the settings.
@@ -282,13 +325,15 @@ class SGPUModule(LightningModule):
         if "gp.mean" not in state or "vector_specs" not in checkpoint:
             raise CheckpointError("checkpoint: expected one written by 'sgpu fit', got one of another module")
         self._check_settings(checkpoint["hyper_parameters"])
-        self.hparams["features"] = checkpoint["hyper_parameters"]["features"]
+        for key in _FROM_DATA:
+            self.hparams[key] = checkpoint["hyper_parameters"][key]
         weight = state.get("features.projection.weight")
         self.features = self._make_features(
             len(state["features.layer_logits"]), weight.shape[1] if weight is not None else None
         )
         points = state["gp.latent.variational_strategy.inducing_points"]
-        self.gp = GPClassifier(self.features.widths, len(points), self.hparams["kernel"])
+        trend = empty_trend(points.shape[1], len(state["gp.latent.trend_weights"]), checkpoint.get("warm_start"))
+        self.gp = GPClassifier(self.features.widths, len(points), self.hparams["kernel"], trend)
         self.vector_specs = tuple(VectorSpec(**spec) for spec in checkpoint["vector_specs"])
         # Joined: a fit that goes on from a checkpoint may have other sets than the checkpoint's.
         self.train_groups = torch.unique(torch.cat([self.train_groups, checkpoint["train_groups"]]))
@@ -297,7 +342,7 @@ class SGPUModule(LightningModule):
         differing = [
             f"{key}: checkpoint {theirs.get(key)}, configuration {self.hparams[key]}"
             for key in _STRUCTURE
-            if theirs.get(key) != self.hparams[key] and not (key == "features" and self.hparams[key] is None)
+            if theirs.get(key) != self.hparams[key] and not (key in _FROM_DATA and self.hparams[key] is None)
         ]
         if differing:
             raise CheckpointError(

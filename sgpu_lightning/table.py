@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.grading import Grader, label_of
-from sgpu_lightning.answers.lengths import answer_lengths
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import match_fraction, scored_answer
+from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, describe_specs, specs_match
-from sgpu_lightning.batch import AnswerBatch
+from sgpu_lightning.batch import AnswerBatch, TextBatch
 from sgpu_lightning.sources import Source
 from sgpu_lightning.splits import SplitError, group_key_hash
 
@@ -29,11 +29,10 @@ class Row:
     id: str
     group: str
     label: int | None
-    match: float
-    lengths: tuple[float, ...]
     scored: str
     dataset: str
     model: str
+    texts: AnswerTexts = field(compare=False, repr=False)
     answers_hash: int = field(default=0, compare=False)  # within this process
 
 
@@ -62,11 +61,10 @@ class AnswerTable:
                     id=record.id,
                     group=record.group_key,
                     label=label_of(record, grader),
-                    match=match_fraction(record),
-                    lengths=answer_lengths(record),
                     scored=scored_answer(record),
                     dataset=record.dataset,
                     model=record.model,
+                    texts=AnswerTexts.of(record),
                     answers_hash=hash(record.answers),
                 )
             )
@@ -100,15 +98,9 @@ class AnswerTable:
         """1.0 right, 0.0 wrong, NaN unknown; float64 [n]."""
         return torch.tensor([np.nan if row.label is None else row.label for row in self.rows], dtype=torch.float64)
 
-    @cached_property
-    def matches(self) -> Tensor:
-        """Share of answers equal to the scored one, float64 [n]."""
-        return torch.tensor([row.match for row in self.rows], dtype=torch.float64)
-
-    @cached_property
-    def lengths(self) -> Tensor:
-        """Of the scored answers and the answers, float64 [n, 6]; see `answer_lengths`."""
-        return torch.tensor([row.lengths for row in self.rows], dtype=torch.float64)
+    def texts(self, low: int = 0, high: int | None = None, width: int | None = None) -> TextBatch:
+        """The texts of the answer sets from position ``low`` to before ``high``, padded to ``width`` answers."""
+        return TextBatch.collate([row.texts for row in self.rows[low:high]], width)
 
     @cached_property
     def group_hashes(self) -> Tensor:
@@ -145,8 +137,7 @@ class AnswerTable:
                     yield AnswerBatch(
                         index=index,
                         label=self.labels[index],
-                        match=self.matches[index],
-                        lengths=self.lengths[index],
+                        texts=self._texts_like(mask, start - len(mask)),
                         question=question,
                         vectors=vectors,
                         scored=scored,
@@ -155,9 +146,19 @@ class AnswerTable:
         if start < len(self.rows):
             raise _changed(start, len(self.rows))
 
+    def _texts_like(self, mask: Tensor, low: int) -> TextBatch:
+        """The texts of the answer sets from position ``low`` on, of as many answers as have vectors."""
+        for row, count in zip(self.rows[low : low + len(mask)], mask.sum(1).tolist(), strict=True):
+            if row.texts.count != count:
+                raise VectorError(
+                    f"answer set '{row.id}': expected vectors of its {row.texts.count} answers, got {count}; has a "
+                    "source changed?"
+                )
+        return self.texts(low, low + len(mask), mask.shape[1])
+
     def with_features(self, features: Tensor) -> AnswerBatch:
         """All answer sets as one batch of features [n, F]."""
-        return AnswerBatch(index=torch.arange(len(self.rows)), label=self.labels, match=self.matches, features=features)
+        return AnswerBatch(index=torch.arange(len(self.rows)), label=self.labels, features=features)
 
     def with_vectors(self) -> AnswerBatch:
         """All answer sets as one batch of vectors, in memory.
@@ -175,8 +176,7 @@ class AnswerTable:
         return AnswerBatch(
             index=torch.arange(len(self.rows)),
             label=self.labels,
-            match=self.matches,
-            lengths=self.lengths,
+            texts=self.texts(width=width),
             question=_join_known([run.question for run in runs]),
             vectors=_join([run.vectors for run in runs], 2, width),
             scored=torch.cat([run.scored for run in runs if run.scored is not None]),

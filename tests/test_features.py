@@ -7,10 +7,23 @@ import dataclasses
 import pytest
 import torch
 
+from sgpu_lightning.answers.record import parse_record
+from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.answers.vectors import VectorSpec
-from sgpu_lightning.batch import batch_of_vectors
-from sgpu_lightning.features import BLOCKS, AnswerFeatures, blocks_of
-from tests.toy import random_batch
+from sgpu_lightning.batch import TextBatch, batch_of_vectors
+from sgpu_lightning.blocks import BLOCKS
+from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.features import AnswerFeatures, blocks_of, mean_of
+from tests.toy import random_batch, toy_rows
+
+LOGPROBS = {"logprobs": [-1.0, -2.0, -3.0, -4.0]}
+
+
+def text_batch(*rows):
+    """Answer sets whose texts matter; all sets have as many answers."""
+    texts = TextBatch.collate([AnswerTexts.of(parse_record({"id": str(i)} | row)) for i, row in enumerate(rows)])
+    count = texts.logprobs.shape[1]
+    return batch_of_vectors(torch.ones(len(rows), count, 3, dtype=torch.float64), texts=texts)
 
 
 def test_blocks_stand_in_the_order_given_and_have_the_width_promised():
@@ -18,7 +31,8 @@ def test_blocks_stand_in_the_order_given_and_have_the_width_promised():
     one, two = AnswerFeatures(["match_fraction", "spectrum"]), AnswerFeatures(["spectrum"])
     assert one(batch).shape == (6, one.num_features) == (6, 11)
     torch.testing.assert_close(one(batch)[:, 1:], two(batch))
-    torch.testing.assert_close(one(batch)[:, 0], batch.match)
+    equal = batch.texts.ids[:, :-1] == batch.texts.ids[:, -1:]
+    torch.testing.assert_close(one(batch)[:, 0], equal.double().mean(1))
 
 
 def test_spectrum_block_is_the_log_of_the_floored_eigenvalues():
@@ -38,21 +52,93 @@ def test_scored_similarity_is_the_sorted_cosines_with_the_scored_answer():
 @pytest.mark.parametrize("blocks", [["spectrum"], ["scored_similarity"], list(BLOCKS)])
 def test_order_of_the_answers_does_not_matter(blocks):
     batch = random_batch(answers=10)
-    shuffled = dataclasses.replace(batch, vectors=batch.vectors[:, :, torch.randperm(10)])
+    order = torch.randperm(10)
+    texts, also_scored = batch.texts, torch.cat([order, torch.tensor([10])])
+    shuffled = dataclasses.replace(
+        batch,
+        vectors=batch.vectors[:, :, order],
+        texts=TextBatch(
+            ids=texts.ids[:, also_scored],
+            overlap=texts.overlap[:, also_scored][:, :, also_scored],
+            lengths=texts.lengths[:, also_scored],
+            logprobs=texts.logprobs[:, order],
+        ),
+    )
     extract = AnswerFeatures(blocks)
     torch.testing.assert_close(extract(batch), extract(shuffled))
 
 
-@pytest.mark.parametrize("blocks", [["spectrum"], ["scored_similarity"]])
-def test_padding_does_not_matter(blocks):
-    batch = random_batch(answers=4)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_padding_does_not_matter(block):
+    batch, blocks = random_batch(answers=4), [block]
+    texts = [AnswerTexts.of(parse_record(one | LOGPROBS)) for one in toy_rows(6, 4)]
+    batch = dataclasses.replace(batch, texts=TextBatch.collate(texts))
     padded = dataclasses.replace(
         batch,
+        texts=TextBatch.collate(texts, width=7),
         vectors=torch.cat([batch.vectors, torch.zeros(6, 1, 3, 7, dtype=torch.float64)], dim=2),
         mask=torch.arange(7).repeat(6, 1) < 4,
     )
     extract = AnswerFeatures(blocks)
     torch.testing.assert_close(extract(padded), extract(batch))
+
+
+def test_match_fraction_counts_answers_equal_to_the_scored():
+    batch = text_batch({"answers": ["Paris", "A Paris.", "Lyon", "Paris, France"], "greedy": "the paris!"})
+    assert AnswerFeatures(["match_fraction"])(batch).tolist() == [[0.5]]
+
+
+def test_lexical_spectrum_is_that_of_the_exact_match_gram_matrix():
+    answers = ["a1", "b2", "a1", "c3", "a1", "b2", "d4", "a1", "e5", "b2"]
+    exact = torch.tensor([[float(one == other) for other in answers] for one in answers], dtype=torch.float64)
+    expected = torch.linalg.eigvalsh(exact / 10).flip(-1).clamp_min(0.0)
+    found = AnswerFeatures(["lexical_spectrum"])(text_batch({"answers": answers}))
+    torch.testing.assert_close(found[0], expected)
+
+
+def test_overlap_blocks_are_the_spectrum_and_similarities_of_shared_words():
+    answers = ["red dog", "red cat", "blue dog", "red dog", "fish", "red", "dog", "a cat", "cat dog", "blue"]
+    words = [set(answer.removeprefix("a ").split()) for answer in (*answers, "red dog")]
+    jaccard = torch.tensor([[len(a & b) / len(a | b) for b in words] for a in words], dtype=torch.float64)
+    batch = text_batch({"answers": answers, "greedy": "Red dog."})
+    spectrum = torch.linalg.eigvalsh(jaccard[:-1, :-1] / 10).flip(-1).clamp_min(1e-3).log()
+    similarity = jaccard[-1, :-1].sort(descending=True).values
+    found = AnswerFeatures(["overlap_spectrum", "overlap_similarity"])(batch)[0]
+    torch.testing.assert_close(found, torch.cat([spectrum, similarity]), atol=1e-5, rtol=0)
+
+
+def test_lengths_are_scored_mean_and_deviation_for_words_and_characters():
+    batch = text_batch({"answers": ["Paris", "in Paris", ""], "greedy": "in Paris"})
+    words = torch.tensor([2.0, 3.0, 1.0], dtype=torch.float64).log()
+    characters = torch.tensor([6.0, 9.0, 1.0], dtype=torch.float64).log()
+    expected = [(part[1], part.mean(), part.std(correction=0)) for part in (words, characters)]
+    found = AnswerFeatures(["lengths"])(batch)[0]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64).flatten(), atol=1e-6, rtol=0)
+
+
+def test_logprob_is_mean_and_deviation_and_refuses_sets_without():
+    batch = text_batch({"answers": ["a", "b", "c"], "logprobs": [-1.0, -2.0, -6.0]})
+    expected = torch.tensor([-3.0, (14 / 3) ** 0.5], dtype=torch.float64)
+    torch.testing.assert_close(AnswerFeatures(["logprob"])(batch)[0], expected, atol=1e-6, rtol=0)
+    both = text_batch({"answers": ["a", "b"], "logprobs": [-1.0, -2.0]}, {"answers": ["a", "b"]})
+    with pytest.raises(SGPUError, match="'logprob' needs 'logprobs' in every record, 1 of 2 answer sets lack them"):
+        AnswerFeatures(["logprob"])(both)
+
+
+def test_agreement_says_which_features_rise_with_it():
+    """From answers that all differ to answers that are all the same, every signed feature moves by its sign."""
+    same, apart = ["x y"] * 10, [f"w{i} v{i}" for i in range(10)]
+    extract = AnswerFeatures([block for block in BLOCKS if block not in ("spectrum", "scored_similarity")][:-1])
+    agree = extract(text_batch({"answers": same, "greedy": "x y", "logprobs": [-1.0] * 10}))
+    differ = extract(text_batch({"answers": apart, "greedy": "none at all", "logprobs": [-1.0] * 10}))
+    signed = extract.agreement != 0
+    assert torch.equal((agree - differ)[0, signed].sign(), extract.agreement[signed])
+    vectors = torch.cat([torch.ones(1, 10, 10), torch.eye(10)[None]]).double()
+    batch = batch_of_vectors(vectors, torch.eye(10)[[0, 0]].double() + torch.tensor([[1.0], [0.0]]).double())
+    extract = AnswerFeatures(["spectrum", "scored_similarity"])
+    change = extract(batch)[0] - extract(batch)[1]
+    assert torch.equal(change.sign()[:10], extract.agreement[:10])
+    assert change[10:].sum() > 0
 
 
 def test_batch_size_does_not_matter():
@@ -104,6 +190,10 @@ def test_settings_that_are_off_are_refused(kwargs, message):
 @pytest.mark.parametrize(
     ("block", "what"),
     [
+        ("lexical_spectrum", "texts"),
+        ("overlap_spectrum", "texts"),
+        ("overlap_similarity", "texts"),
+        ("logprob", "texts"),
         ("scored_similarity", "the scored answer's vector"),
         ("match_fraction", "texts"),
         ("lengths", "texts"),
@@ -122,11 +212,16 @@ def test_every_block_has_the_width_it_promises():
         assert extract(batch).shape == (6, *extract.widths), block
 
 
-def test_hidden_states_give_every_block_but_the_question():
+def test_hidden_states_give_every_default_block_but_the_question():
     encoder = VectorSpec(kind="encoder", source="e", dim=4)
     hidden = VectorSpec(kind="hidden", source="m", dim=4, layer=0, num_layers=2, token="last")
-    assert blocks_of([encoder]) == list(BLOCKS)
-    assert blocks_of([hidden, hidden]) == [block for block in BLOCKS if block != "question"]
+    assert blocks_of([hidden, hidden]) == [block for block in blocks_of([encoder]) if block != "question"]
+    assert "question" in blocks_of([encoder])
+
+
+def test_the_mean_of_the_spectrum_alone_is_constant():
+    assert mean_of(["spectrum"]) == "constant"
+    assert mean_of(["spectrum", "lengths"]) == "agreement"
 
 
 def test_another_number_of_layers_is_refused():

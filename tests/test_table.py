@@ -8,10 +8,10 @@ import torch
 
 from sgpu_lightning import table as table_module
 from sgpu_lightning.answers.grading import alias_match, exact_match
-from sgpu_lightning.answers.lengths import answer_lengths
 from sgpu_lightning.answers.reader import Skipped
 from sgpu_lightning.answers.record import RecordError, parse_record
 from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.answers.vectors import VectorError
 from sgpu_lightning.embedding.embed import embed_store
 from sgpu_lightning.sources import VectorChoice, open_source
@@ -67,21 +67,20 @@ def test_a_row_for_each_answer_set(tmp_path):
         row(id="b", answers=["x", "y"], greedy="z", label=0, group="g", dataset="d"),
     ]
     table = table_of(write_rows(tmp_path / "t.jsonl", rows))
-    lengths = [answer_lengths(parse_record(one)) for one in rows]
+    texts = [AnswerTexts.of(parse_record(one)) for one in rows]
     assert table.rows == [
-        Row(id="a", group="Capital?", label=1, match=2 / 3, lengths=lengths[0], scored="Paris", dataset="t", model="m"),
-        Row(id="b", group="g", label=0, match=0.0, lengths=lengths[1], scored="z", dataset="d", model=""),
+        Row(id="a", group="Capital?", label=1, scored="Paris", dataset="t", model="m", texts=texts[0]),
+        Row(id="b", group="g", label=0, scored="z", dataset="d", model="", texts=texts[1]),
     ]
-    torch.testing.assert_close(table.lengths, torch.tensor(lengths, dtype=torch.float64))
+    assert table.texts().ids.tolist() == [[0, 0, 1, 0], [0, 1, -1, 2]]
 
 
-def test_labels_and_matches_are_double_precision_with_nan_for_unknown(tmp_path):
+def test_labels_are_double_precision_with_nan_for_unknown(tmp_path):
     rows = [row(id="a", label=1), row(id="b", label=0), row(id="c")]
     table = table_of(write_rows(tmp_path / "t.jsonl", rows))
-    assert table.labels.dtype == table.matches.dtype == torch.float64
+    assert table.labels.dtype == torch.float64
     assert table.labels[:2].tolist() == [1.0, 0.0]
     assert math.isnan(table.labels[2])
-    assert table.matches.tolist() == [0.5, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(("grader", "label"), [(exact_match, 0), (alias_match, 1)])
@@ -125,13 +124,13 @@ def test_runs_keep_the_order_across_shards_and_sources(tmp_path, monkeypatch):
     assert_padded(table.with_vectors(), expected)
 
 
-def test_runs_carry_labels_and_matches(tmp_path):
+def test_runs_carry_labels_and_texts(tmp_path):
     rows = [row(id="a", label=1, answers=["x", "x"]), row(id="b", label=0), row(id="c")]
     table = table_of(write_rows(tmp_path / "t.jsonl", rows), encoder=CountingEncoder())
     for batch in (*table.runs(), table.with_vectors()):
         assert batch.label[:2].tolist() == [1.0, 0.0]
         assert math.isnan(batch.label[2])
-        assert batch.match.tolist() == [1.0, 0.5, 0.5]
+        assert batch.texts.ids.tolist() == [[0, 0, 0], [0, 1, 0], [0, 1, 0]]
 
 
 def test_padding_of_unequal_answers_is_each_set_alone(tmp_path):
@@ -190,12 +189,11 @@ def test_a_source_that_changed_since_is_noticed(tmp_path, change):
         list(table.runs())
 
 
-def test_features_stand_with_labels_and_matches(tmp_path):
+def test_features_stand_with_labels(tmp_path):
     rows = [row(id="a", label=1), row(id="b", label=0)]
     batch = table_of(write_rows(tmp_path / "t.jsonl", rows)).with_features(torch.eye(2))
     assert batch.index.tolist() == [0, 1]
     assert batch.label.tolist() == [1.0, 0.0]
-    assert batch.match.tolist() == [0.5, 0.5]
     assert torch.equal(batch.features, torch.eye(2))
     assert batch.vectors is None
 

@@ -132,7 +132,8 @@ def test_a_fit_without_a_trainer_is_that_of_the_module(tmp_path):
     data = AnswerDataModule(str(tmp_path / "store"), encoder=None)
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
     batch = data.take(data.members["train"])
-    ours = fit_classifier(batch.features, batch.label, module.features.widths)
+    extract = module.features
+    ours = fit_classifier(batch.features, batch.label, extract.widths, agreement=extract.agreement)
     test = data.take(data.members["test"]).features
     torch.testing.assert_close(ours.freeze()(test).p_correct, module.gp.freeze()(test).p_correct, atol=1e-6, rtol=0)
 

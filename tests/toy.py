@@ -11,8 +11,9 @@ import torch
 
 from sgpu_lightning.answers.record import AnswerSet, parse_record
 from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.answers.vectors import VectorShard, VectorSpec
-from sgpu_lightning.batch import AnswerBatch
+from sgpu_lightning.batch import AnswerBatch, TextBatch
 
 WORDS = ["red", "blue", "green", "seven", "Paris", "a dog", "the sea", "gold", "north", "Monday"]
 
@@ -75,15 +76,15 @@ def toy_store(
 
 
 def random_batch(sets: int = 6, layers: int = 1, answers: int = 5, dim: int = 7, seed: int = 0) -> AnswerBatch:
-    """A batch of random vectors with labels of both kinds."""
+    """A batch of random vectors and toy texts, with labels of both kinds."""
     generator = torch.Generator().manual_seed(seed)
+    rows = [row | {"logprobs": [-float(len(text)) for text in row["answers"]]} for row in toy_rows(sets, answers, seed)]
     return AnswerBatch(
         index=torch.arange(sets),
         label=(torch.arange(sets) % 2).double(),
         vectors=torch.randn(sets, layers, answers, dim, generator=generator, dtype=torch.float64),
         scored=torch.randn(sets, layers, dim, generator=generator, dtype=torch.float64),
         mask=torch.ones(sets, answers, dtype=torch.bool),
-        match=torch.rand(sets, generator=generator, dtype=torch.float64),
-        lengths=torch.rand(sets, 6, generator=generator, dtype=torch.float64),
+        texts=TextBatch.collate([AnswerTexts.of(parse_record(row)) for row in rows]),
         question=torch.rand(sets, generator=generator, dtype=torch.float64),
     )

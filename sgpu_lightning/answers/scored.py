@@ -51,9 +51,3 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 def scored_answer(record: AnswerSet) -> str:
     """The greedy answer when the record has it, else the majority answer."""
     return record.greedy if record.greedy is not None else record.answers[majority_index(record.answers)]
-
-
-def match_fraction(record: AnswerSet) -> float:
-    """Share of the N answers that equal the scored answer after normalisation, in [0, 1]."""
-    target = normalise(scored_answer(record))
-    return sum(normalise(answer) == target for answer in record.answers) / len(record.answers)

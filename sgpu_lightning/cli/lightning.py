@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from sgpu_lightning.callbacks import default_callbacks
+from sgpu_lightning.checkpoint import read_settings
 from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.module import CheckpointError, SGPUModule
@@ -139,19 +139,11 @@ def _checkpoint_settings(args: list[str]) -> list[str]:
     return []
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"--checkpoint: {path}: no such file; expected a checkpoint written by 'sgpu fit'")
+def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        settings = {"model": checkpoint["hyper_parameters"], "data": checkpoint["datamodule_hyper_parameters"]}
-    except Exception as error:
-        # Not the cause's own text: torch's advises to load the file without the safety of weights_only.
-        raise CheckpointError(f"--checkpoint: {path}: not a checkpoint written by 'sgpu fit'") from error
-    return {
-        part: {key: value for key, value in values.items() if not key.startswith("_")}
-        for part, values in settings.items()
-    }
+        return read_settings(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"--checkpoint: {error}") from error
 
 
 @contextmanager

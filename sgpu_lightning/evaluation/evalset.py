@@ -13,9 +13,10 @@ from torch import Tensor
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_scores
+from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features import AnswerFeatures, FeatureBlock, blocks_of
+from sgpu_lightning.features import AnswerFeatures, blocks_of
 
 FEATURE_SIZE = 10  # reference number of answers
 
@@ -37,6 +38,7 @@ class EvaluationSet:
         datasets: Names of what they were asked.
         blocks: Feature blocks.
         widths: Features in each block.
+        agreement: How each feature goes with agreement of the answers, [F]; see `AnswerFeatures.agreement`.
         features: Float64 [n, F].
         scores: Every other score that these answer sets have the inputs for.
         hidden: The scored answers' hidden states [n, d]; None for an encoder's vectors.
@@ -53,6 +55,7 @@ class EvaluationSet:
     datasets: list[str]
     blocks: list[FeatureBlock]
     widths: list[int]
+    agreement: Tensor
     features: Tensor
     scores: ScoreTable
     hidden: Tensor | None = field(repr=False)
@@ -135,6 +138,7 @@ def load_evaluation_set(
         datasets=sorted({row.dataset for row in table}),
         blocks=list(extract.blocks),
         widths=extract.widths,
+        agreement=extract.agreement,
         features=features,
         scores=tables,
         hidden=hidden if specs[0].kind == "hidden" else None,

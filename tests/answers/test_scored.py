@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpu_lightning.answers.scored import majority_index, match_fraction, normalise, scored_answer
+from sgpu_lightning.answers.scored import majority_index, normalise, scored_answer
 from tests.answers.helpers import record
 
 
@@ -80,11 +80,3 @@ def test_majority_is_the_most_frequent_in_any_order(answers, random):
 )
 def test_scored_answer_is_greedy_else_majority(greedy, expected):
     assert scored_answer(record(answers=["Lyon", "Paris", "paris"], greedy=greedy)) == expected
-
-
-@pytest.mark.parametrize(
-    ("greedy", "fraction"), [(None, 0.5), ("the paris!", 0.5), ("Lyon", 0.25), ("Rome", 0.0), ("", 0.0)]
-)
-def test_match_fraction_counts_answers_equal_to_the_scored(greedy, fraction):
-    answers = ["Paris", "A Paris.", "Lyon", "Paris, France"]
-    assert match_fraction(record(answers=answers, greedy=greedy)) == fraction
