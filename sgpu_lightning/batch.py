@@ -73,6 +73,7 @@ class AnswerBatch:
         texts: What the texts tell.
         question: Cosine of the scored answer to the question, float64 [B].
         features: What the GP sees, float64 [B, F].
+        weight: How many answer sets each counts for in fitting, float64 [B]; None: one each.
     """
 
     index: Tensor
@@ -83,6 +84,7 @@ class AnswerBatch:
     texts: TextBatch | None = None
     question: Tensor | None = None
     features: Tensor | None = None
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -101,6 +103,21 @@ def _take(batch: _Batch, rows: Tensor) -> _Batch:
         return column[rows] if isinstance(column, Tensor) else column.take(rows)
 
     return type(batch)(**{field.name: at(getattr(batch, field.name)) for field in fields(batch)})
+
+
+def some_answers(mask: Tensor, fewest: int, generator: torch.Generator) -> Tensor:
+    """A mask of answers drawn at random: of each set a number from ``fewest`` to all, each number as likely.
+
+    Args:
+        mask: True for real answers, bool [B, N].
+        fewest: At least 2; sets with no more answers keep all of them.
+        generator: What draws.
+    """
+    counts = mask.sum(1)
+    least = counts.clamp_max(fewest)
+    drawn = least + (torch.rand(len(mask), generator=generator) * (counts - least + 1)).long()
+    order = torch.rand(mask.shape, generator=generator).masked_fill(~mask, torch.inf)
+    return order.argsort(1).argsort(1) < drawn.unsqueeze(1)
 
 
 def batch_of_vectors(

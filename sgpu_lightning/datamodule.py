@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from sgpu_lightning.answers.grading import DEFAULT_GRADER, get_grader
 from sgpu_lightning.answers.reader import OnError, Skipped
 from sgpu_lightning.answers.vectors import VectorSpec
-from sgpu_lightning.batch import AnswerBatch
+from sgpu_lightning.batch import AnswerBatch, some_answers
 from sgpu_lightning.embedding.embed import load_encoder
 from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
@@ -58,6 +59,9 @@ class AnswerDataModule(LightningDataModule):
         val_fraction: Share of groups for validation.
         test_fraction: Share of groups for test.
         split_seed: Changes which groups go where.
+        subsets: Fit on so many more views of each training set, each of some of its answers, drawn at random: then
+            P(correct) is calibrated for fewer answers, too. 0 fits for the number of answers the training sets have.
+        fewest_answers: In such a view, at least 2.
         batch_size: Answer sets per training step, where something before the spectrum is learned. The GP alone takes
             all at once.
         on_error: ``raise`` at a bad record, or ``skip`` it and report.
@@ -81,13 +85,20 @@ class AnswerDataModule(LightningDataModule):
         val_fraction: float = 0.1,
         test_fraction: float = 0.25,
         split_seed: int = 0,
+        subsets: int = 0,
+        fewest_answers: int = 3,
         batch_size: int = 1024,
         on_error: OnError = "raise",
         cache_dir: str | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise SGPUError(f"batch_size: expected at least 1, got {batch_size}")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("subsets", subsets, 0),
+            ("fewest_answers", fewest_answers, 2),
+        ):
+            if value < least:
+                raise SGPUError(f"{name}: expected at least {least}, got {value}")
         self.save_hyperparameters()  # so that a checkpoint says what it was fitted on
         check_fractions(val_fraction, test_fraction)
         self.grader = None if grader is None else get_grader(grader)
@@ -98,6 +109,7 @@ class AnswerDataModule(LightningDataModule):
         self.encoder_name, self.encoder_revision, self.cache_dir = encoder, encoder_revision, cache_dir
         self.layers, self.token = layers, token
         self.fractions, self.split_seed = (val_fraction, test_fraction), split_seed
+        self.subsets, self.fewest_answers = subsets, fewest_answers
         self.batch_size, self.on_error = batch_size, on_error
         self.skipped = Skipped()
         self.table = AnswerTable()
@@ -209,12 +221,27 @@ class AnswerDataModule(LightningDataModule):
         if self._loaded == wanted:
             return
         if extract is None:
+            if self.subsets:
+                raise SGPUError(f"subsets: expected 0 where a front before the spectrum is learned, got {self.subsets}")
             self._data = self.table.with_vectors()
         else:
             with torch.no_grad():
-                features = torch.cat([extract(run).cpu() for run in self.table.runs()])
-            self._data = self.table.with_features(features)
+                self._data = self.table.with_features(self._views(extract))
         self._loaded = wanted
+
+    def _views(self, extract: AnswerFeatures) -> list[Tensor]:
+        """Features of all answer sets [n, F]: of all their answers, then of some, once for each of ``subsets``."""
+        parts: list[list[Tensor]] = [[] for _ in range(1 + self.subsets)]
+        for run in self.table.runs():
+            for view, part in enumerate(parts):
+                part.append(extract(run if view == 0 else self._some_of(run, view)).cpu())
+        return [torch.cat(part) for part in parts]
+
+    def _some_of(self, run: AnswerBatch, view: int) -> AnswerBatch:
+        assert run.mask is not None
+        # Seeded by view and place, so that a view does not depend on what was computed before.
+        generator = torch.Generator().manual_seed((view << 40) + int(run.index[0]))
+        return replace(run, mask=some_answers(run.mask, self.fewest_answers, generator))
 
     def take(self, index: Tensor) -> AnswerBatch:
         """The answer sets at these positions as one batch; their vectors are read if they were not."""
@@ -223,12 +250,18 @@ class AnswerDataModule(LightningDataModule):
         assert self._data is not None
         return self._data.take(index)
 
+    def training_rows(self) -> Tensor:
+        """Positions to fit on: the training sets, in each view of them there is."""
+        index = self.members["train"]
+        views = 1 if self._data is None else len(self._data) // max(1, len(self.table.rows))
+        return torch.cat([index + view * len(self.table.rows) for view in range(views)])
+
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches of the training sets; or, where features are ready, one batch of all.
 
         Of very many, the `kernel_sets`; `SGPUModule` then solves for the posterior of all.
         """
-        index = self.members["train"]
+        index = self.training_rows()
         if self._data is None or self._data.features is None:
             return self._loader(index, shuffle=True)
         return self._loader(index[kernel_sets(len(index))])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.frozen import SMOOTHNESS, FrozenGP, KernelName, Prediction, correlation
 from sgpu_lightning.trend import AgreementTrend, PredictorTrend, Trend
-from sgpu_lightning.variational import Posterior, Projection, best_posterior, bound
+from sgpu_lightning.variational import Observed, Posterior, Projection, best_posterior, bound
 
 _KMEANS_ROWS = 10_000
 _DECIMALS = 6  # of standardised features, to which inducing points are told apart
@@ -207,7 +207,7 @@ class GPClassifier(nn.Module):
             fit = self.likelihood.expected_log_prob(labels.double(), latent).mean()
             return fit - self.latent.variational_strategy.kl_divergence() / num_data
 
-    def evidence(self, features: Tensor, labels: Tensor) -> Tensor:
+    def evidence(self, features: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
         """The ELBO per answer set (nats) at the best posterior for the kernel and mean as they are.
 
         The posterior is solved for and kept; gradients flow to the parameters of kernel and mean only.
@@ -215,13 +215,14 @@ class GPClassifier(nn.Module):
         Args:
             features: Of the whole training set, [n, F].
             labels: 0.0 or 1.0, [n].
+            weight: How many answer sets each counts for, [n]; None: one each.
         """
         with torch.autocast(device_type=features.device.type, enabled=False):
-            given, sign = self._project(self.standardise(features)), 2.0 * labels.double() - 1.0
+            given, observed = self._project(self.standardise(features)), Observed.of(labels, weight)
             detached = Projection(*(part.detach() for part in given))
-            posterior = best_posterior(detached, self._posterior(), sign)
+            posterior = best_posterior(detached, self._posterior(), observed)
             self._keep(posterior)
-            return bound(given, posterior, sign) / len(labels)
+            return bound(given, posterior, observed) / observed.total
 
     def kernel_parameters(self) -> list[nn.Parameter]:
         """What `evidence` is a function of."""
@@ -302,6 +303,7 @@ def fit_classifier(
     num_inducing: int = NUM_INDUCING,
     kernel: KernelName = "rbf",
     seed: int = 0,
+    weight: Tensor | None = None,
     agreement: Tensor | None = None,
     warm_start: FrozenGP | None = None,
 ) -> GPClassifier:
@@ -316,18 +318,20 @@ def fit_classifier(
         num_inducing: See `GPClassifier.from_features`.
         kernel: See `LatentGP`.
         seed: Of k-means, and of the sets the kernel is learned on where there are more than `KERNEL_SETS`.
+        weight: See `GPClassifier.evidence`.
         agreement: See `GPClassifier.from_features`.
         warm_start: See `GPClassifier.from_features`.
     """
     classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths, agreement, warm_start)
     optimizer, some = kernel_optimizer(classifier), kernel_sets(len(features), seed)
-    part, part_labels = features[some], labels[some]
+    part, part_labels, part_weight = features[some], labels[some], None if weight is None else weight[some]
+    size = len(part) if part_weight is None else float(part_weight.sum())
     reached, last = -math.inf, -math.inf
 
     def closure() -> Tensor:
         nonlocal reached
         optimizer.zero_grad()
-        gain = classifier.evidence(part, part_labels) + classifier.latent.log_prior() / len(part)
+        gain = classifier.evidence(part, part_labels, part_weight) + classifier.latent.log_prior() / size
         (-gain).backward()
         reached = float(gain.detach())
         return -gain
@@ -336,7 +340,7 @@ def fit_classifier(
         last = reached
         optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        classifier.evidence(features, labels)
+        classifier.evidence(features, labels, weight)
     return classifier
 
 

@@ -143,8 +143,8 @@ class SGPUModule(LightningModule):
         self.hparams["mean"] = self.hparams["mean"] or mean_of(self.hparams["features"])
         self.features = self._make_features(len(specs), specs[0].dim)
         self._load_data()
-        index = data.members["train"]
-        self.train_groups = torch.unique(data.table.group_hashes[index])
+        self.train_groups = torch.unique(data.table.group_hashes[data.members["train"]])
+        index = data.training_rows()
         if self.learns_features:
             order = torch.randperm(len(index), generator=torch.Generator().manual_seed(self.hparams["seed"]))
             index = index[order[:_FIT_FEATURES]]
@@ -175,6 +175,8 @@ class SGPUModule(LightningModule):
                 f"{theirs}; fit it with the same settings"
             )
         other._check_vectors(self.vector_specs)
+        # What that predictor learned from is in this one, too: evaluation may not be on it.
+        self.train_groups = torch.unique(torch.cat([self.train_groups, other.train_groups]))
         return other._classifier().freeze()
 
     def on_fit_start(self) -> None:
@@ -200,9 +202,9 @@ class SGPUModule(LightningModule):
     def on_train_end(self) -> None:
         """Solve for the posterior of all training sets, where the kernel was learned on some of them."""
         if not self.learns_features:
-            batch = self._datamodule().take(self._datamodule().members["train"])
+            batch = self._datamodule().take(self._datamodule().training_rows())
             with torch.no_grad():
-                self._classifier().evidence(self._features_of(batch), batch.label)
+                self._classifier().evidence(self._features_of(batch), batch.label, batch.weight)
 
     def on_fit_end(self) -> None:
         """Give the threads back."""
@@ -268,17 +270,21 @@ class SGPUModule(LightningModule):
 
     def training_step(self, batch: AnswerBatch, batch_index: int) -> Tensor:
         """The negative evidence lower bound of a batch; at the best posterior, where only the GP is learned."""
+        size: float
         if self.learns_features:
-            elbo = self._elbo(batch)
+            elbo, size = self._elbo(batch), self._train_size(batch)
         else:
-            elbo = self._classifier().evidence(self._features_of(batch), batch.label)
+            elbo = self._classifier().evidence(self._features_of(batch), batch.label, batch.weight)
+            size = len(batch) if batch.weight is None else float(batch.weight.sum())
         self.log("train/elbo", elbo, batch_size=len(batch), on_step=False, on_epoch=True)
-        size = len(self._datamodule().members["train"]) or len(batch)
         return -elbo - self._classifier().latent.log_prior() / size
 
     def _elbo(self, batch: AnswerBatch) -> Tensor:
-        size = len(self._datamodule().members["train"]) or len(batch)
-        return self._classifier().elbo(self._features_of(batch), batch.label, size)
+        return self._classifier().elbo(self._features_of(batch), batch.label, self._train_size(batch))
+
+    def _train_size(self, batch: AnswerBatch) -> int:
+        """Number of training sets; the batch's own where there are none, as in evaluating on other files."""
+        return len(self._datamodule().members["train"]) or len(batch)
 
     def validation_step(self, batch: AnswerBatch, batch_index: int) -> None:
         """Update the validation metrics."""

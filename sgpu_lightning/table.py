@@ -156,9 +156,19 @@ class AnswerTable:
                 )
         return self.texts(low, low + len(mask), mask.shape[1])
 
-    def with_features(self, features: Tensor) -> AnswerBatch:
-        """All answer sets as one batch of features [n, F]."""
-        return AnswerBatch(index=torch.arange(len(self.rows)), label=self.labels, features=features)
+    def with_features(self, views: Sequence[Tensor]) -> AnswerBatch:
+        """All answer sets as one batch of features, view after view; views of one set share its weight.
+
+        Args:
+            views: Features of all answer sets, [n, F] each.
+        """
+        count = len(views)
+        return AnswerBatch(
+            index=torch.arange(len(self.rows)).repeat(count),
+            label=self.labels.repeat(count),
+            features=torch.cat(list(views)),
+            weight=torch.full((count * len(self.rows),), 1.0 / count, dtype=torch.float64) if count > 1 else None,
+        )
 
     def with_vectors(self) -> AnswerBatch:
         """All answer sets as one batch of vectors, in memory.

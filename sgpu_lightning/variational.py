@@ -54,6 +54,29 @@ class Posterior(NamedTuple):
         return 0.5 * (self.covariance.trace() + self.mean @ self.mean - len(self.mean) - log_det)
 
 
+class Observed(NamedTuple):
+    """The labels, each [n].
+
+    Args:
+        sign: 1.0 where the label is 1, else -1.0.
+        weight: How many answer sets each counts for: several views of one set share its weight.
+    """
+
+    sign: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, labels: Tensor, weight: Tensor | None = None) -> Observed:
+        """From labels 0.0 or 1.0 [n]; without weights each counts for one."""
+        labels = labels.double()
+        return cls(2.0 * labels - 1.0, torch.ones_like(labels) if weight is None else weight.double())
+
+    @property
+    def total(self) -> Tensor:
+        """How many answer sets there are, by weight; a scalar."""
+        return self.weight.sum()
+
+
 class Expectation(NamedTuple):
     """E[log Phi(s f)] for f ~ N(mean, variance) and its first two derivatives by the mean; each [n].
 
@@ -65,22 +88,23 @@ class Expectation(NamedTuple):
     curvature: Tensor
 
 
-def expected_log_prob(mean: Tensor, variance: Tensor, sign: Tensor) -> Expectation:
-    """The probit likelihood's expectation by Gauss-Hermite quadrature.
+def expected_log_prob(mean: Tensor, variance: Tensor, observed: Observed) -> Expectation:
+    """The probit likelihood's expectation by Gauss-Hermite quadrature, times the weights.
 
     Args:
         mean: Of f, [n].
         variance: Of f, [n].
-        sign: 1.0 where the label is 1, else -1.0, [n].
+        observed: The labels.
     """
+    sign, weight = observed
     nodes, weights = (mean.new_tensor(values) for values in _quadrature())
     margin = sign[:, None] * (mean[:, None] + variance.sqrt()[:, None] * nodes)
     # phi(x) / Phi(x), where Phi(x) = erfcx(-x / sqrt 2) exp(-x^2 / 2) / 2: stable on both sides.
     ratio = math.sqrt(2.0 / math.pi) / torch.special.erfcx(margin * -math.sqrt(0.5))
     return Expectation(
-        torch.special.log_ndtr(margin) @ weights,
-        sign * (ratio @ weights),
-        -(ratio * (ratio + margin)) @ weights,
+        weight * (torch.special.log_ndtr(margin) @ weights),
+        weight * sign * (ratio @ weights),
+        -weight * ((ratio * (ratio + margin)) @ weights),
     )
 
 
@@ -92,44 +116,44 @@ def _quadrature() -> tuple[list[float], list[float]]:
     return (nodes * math.sqrt(2.0)).tolist(), (weights / math.sqrt(math.pi)).tolist()
 
 
-def bound(given: Projection, posterior: Posterior, sign: Tensor) -> Tensor:
+def bound(given: Projection, posterior: Posterior, observed: Observed) -> Tensor:
     """The evidence lower bound of all n answer sets (nats), differentiable by ``given`` only.
 
     At the best posterior this is the whole derivative: the bound does not change to first order with q.
     """
     mean, variance = given.latent(posterior)
-    at = expected_log_prob(mean.detach(), variance.detach(), sign)
+    at = expected_log_prob(mean.detach(), variance.detach(), observed)
     change = at.slope @ (mean - mean.detach()) + 0.5 * at.curvature @ (variance - variance.detach())
     return at.value.sum() + change - posterior.divergence()
 
 
 @torch.no_grad()
-def best_posterior(given: Projection, start: Posterior, sign: Tensor) -> Posterior:
+def best_posterior(given: Projection, start: Posterior, observed: Observed) -> Posterior:
     """The q that maximises the bound.
 
     Args:
         given: The prior at the answer sets.
         start: Where to start from; a near one saves steps.
-        sign: 1.0 where the label is 1, else -1.0, [n].
+        observed: The labels.
     """
     posterior, step = start, 1.0
-    value = bound(given, posterior, sign)
+    value = bound(given, posterior, observed)
     for _ in range(_STEPS):
-        moved = _newton_step(given, posterior, sign, step)
-        reached = bound(given, moved, sign)
+        moved = _newton_step(given, posterior, observed, step)
+        reached = bound(given, moved, observed)
         rise = float(reached - value)
         if rise >= 0.0:
             posterior, value, step = moved, reached, min(1.0, 2.0 * step)
         else:  # an overshoot, or round-off at the top
             step *= 0.5
-        if abs(rise) < _TOLERANCE * len(sign):
+        if abs(rise) < _TOLERANCE * float(observed.total):
             break
     return posterior
 
 
-def _newton_step(given: Projection, posterior: Posterior, sign: Tensor, step: float) -> Posterior:
+def _newton_step(given: Projection, posterior: Posterior, observed: Observed, step: float) -> Posterior:
     mean, variance = given.latent(posterior)
-    at = expected_log_prob(mean, variance, sign)
+    at = expected_log_prob(mean, variance, observed)
     weight = -at.curvature
     design = given.design
     precision = (design * weight) @ design.mT

@@ -10,6 +10,7 @@ import torch
 
 from sgpu_lightning import AnswerDataModule, AnswerStore, gp
 from sgpu_lightning.answers.record import AnswerSet
+from sgpu_lightning.batch import some_answers
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
 from sgpu_lightning.splits import SPLITS, SplitError, split_of
@@ -182,6 +183,55 @@ class TestBatches:
         assert data.take(torch.arange(120)).features.shape == (120, 10)
         with pytest.raises(SGPUError, match=r"vectors of unequal dimensions \[16, 24\]"):
             data.load()
+
+
+class TestSubsets:
+    """Views of the training sets with fewer answers."""
+
+    def test_a_mask_of_some_answers_keeps_from_fewest_to_all(self):
+        mask = torch.arange(8) < torch.tensor([2, 3, 8]).repeat_interleave(400).unsqueeze(1)
+        some = some_answers(mask, 3, torch.Generator().manual_seed(0))
+        assert not (some & ~mask).any()
+        counts = some.sum(1).reshape(3, 400)
+        assert set(counts[0].tolist()) == {2}
+        assert set(counts[1].tolist()) == {3}
+        assert set(counts[2].tolist()) == {3, 4, 5, 6, 7, 8}
+        assert some[800:].double().mean(0).std() < 0.03  # each answer is as likely
+
+    def test_fitting_takes_all_views_and_evaluation_the_first(self, tmp_path):
+        toy_store(tmp_path / "store")
+        data = ready(white_box(tmp_path / "store", subsets=2))
+        extract = AnswerFeatures(["spectrum", "match_fraction"])
+        data.load(extract)
+        train = data.members["train"]
+        batch = next(iter(data.train_dataloader()))
+        assert len(batch) == 3 * len(train)
+        assert batch.weight.sum().item() == pytest.approx(len(train))
+        whole = ready(white_box(tmp_path / "store"))
+        whole.load(extract)
+        torch.testing.assert_close(batch.features[: len(train)], whole.take(train).features)
+        assert (batch.features[len(train) :] != whole.take(train).features.repeat(2, 1)).any()
+        assert len(next(iter(data.test_dataloader()))) == len(data.members["test"])
+
+    def test_views_are_the_same_every_time(self, tmp_path):
+        toy_store(tmp_path / "store")
+        features = []
+        for _ in range(2):
+            data = ready(white_box(tmp_path / "store", subsets=1))
+            data.load(AnswerFeatures(["spectrum"]))
+            features.append(data.take(data.training_rows()).features)
+        torch.testing.assert_close(*features, atol=0, rtol=0)
+
+    def test_a_learned_front_takes_no_subsets(self, tmp_path):
+        toy_store(tmp_path / "store")
+        data = ready(white_box(tmp_path / "store", subsets=1))
+        with pytest.raises(SGPUError, match="subsets: expected 0 where a front before the spectrum is learned, got 1"):
+            data.load()
+
+    @pytest.mark.parametrize(("name", "value", "least"), [("subsets", -1, 0), ("fewest_answers", 1, 2)])
+    def test_settings_that_are_off_are_refused(self, name, value, least):
+        with pytest.raises(SGPUError, match=f"{name}: expected at least {least}, got {value}"):
+            AnswerDataModule("a.jsonl", **{name: value})
 
 
 def test_skipped_records_are_listed_and_shift_nothing(tmp_path):

@@ -15,6 +15,7 @@ from sgpu_lightning.answers.vectors import VectorError
 from sgpu_lightning.batch import batch_of_vectors
 from sgpu_lightning.features import AnswerFeatures
 from sgpu_lightning.module import CheckpointError
+from sgpu_lightning.splits import SplitError
 from tests.toy import toy_store
 
 QUICK = {"max_steps": 50, "enable_progress_bar": False}
@@ -162,6 +163,66 @@ def test_one_checkpoint_scores_another_model_of_another_width(fitted, tmp_path):
     other = tuple(dataclasses.replace(spec, source="other") for spec in data.table.specs())
     data.__dict__["vector_specs"] = other
     assert predictions(fitted.module, data).shape == (30,)
+
+
+def test_the_spectrum_alone_has_a_constant_mean_and_all_features_one_by_agreement(fitted, store, tmp_path):
+    assert fitted.module.hparams["mean"] == "agreement"
+    assert fitted.module.gp.latent.trend.count == 5
+    plain = fit(white_box(store), SGPUModule(features=["spectrum"]), out=tmp_path, **QUICK).module
+    assert plain.hparams["mean"] == "constant"
+    assert plain.gp.latent.trend.count == 0
+
+
+class TestWarmStart:
+    """A fit on few labels that starts from a predictor fitted elsewhere."""
+
+    @pytest.fixture
+    def few(self, tmp_path):
+        toy_store(tmp_path / "few", count=30, model="another", question="a question of its own", group=None)
+        return AnswerDataModule(str(tmp_path / "few"), encoder=None, val_fraction=0.0, test_fraction=0.0)
+
+    def test_it_predicts_much_like_the_other_predictor(self, fitted, few, store, tmp_path):
+        data = white_box(store)
+        warm = fit(few, SGPUModule(warm_start=str(fitted.checkpoint)), out=tmp_path, **QUICK).module
+        expected = predictions(fitted.module, data)
+        assert stats.spearmanr(predictions(warm, white_box(store)), expected).statistic > 0.9
+
+    def test_its_checkpoint_is_whole_without_the_other_one(self, fitted, few, store, tmp_path):
+        copy = tmp_path / "other.ckpt"
+        copy.write_bytes(fitted.checkpoint.read_bytes())
+        warm = fit(few, SGPUModule(warm_start=str(copy)), out=tmp_path, **QUICK)
+        expected = predictions(warm.module, white_box(store))
+        copy.unlink()
+        loaded = SGPUModule.load_from_checkpoint(warm.checkpoint, weights_only=True)
+        torch.testing.assert_close(predictions(loaded, white_box(store)), expected, atol=0, rtol=0)
+
+    def test_what_the_other_predictor_was_fitted_on_is_in_sample(self, fitted, few, store, tmp_path):
+        warm = fit(few, SGPUModule(warm_start=str(fitted.checkpoint)), out=tmp_path, **QUICK).module
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+        with pytest.raises(SplitError, match="of groups the predictor was fitted on"):
+            trainer.test(warm, datamodule=white_box(store, split_seed=1), verbose=False)
+
+    @pytest.mark.parametrize("settings", [{"features": ["spectrum"]}, {"floor": 1e-5}])
+    def test_other_features_are_refused(self, fitted, few, tmp_path, settings):
+        module = SGPUModule(warm_start=str(fitted.checkpoint), **settings)
+        with pytest.raises(CheckpointError, match=r"warm_start: .* expected a predictor on the same features"):
+            fit(few, module, out=tmp_path, **QUICK)
+
+    def test_what_is_no_checkpoint_is_refused(self, few, tmp_path):
+        with pytest.raises(CheckpointError, match="no such file; expected a checkpoint written by 'sgpu fit'"):
+            fit(few, SGPUModule(warm_start=str(tmp_path / "none.ckpt")), out=tmp_path, **QUICK)
+
+
+def test_fitting_on_subsets_calibrates_fewer_answers(tmp_path):
+    toy_store(tmp_path / "store", count=400)
+    nll = []
+    for subsets in (0, 2):
+        data = white_box(tmp_path / "store", subsets=subsets)
+        module = fit(data, out=tmp_path / "fit", **QUICK).module
+        batch = data.table.with_vectors().take(data.members["test"])
+        few = module(dataclasses.replace(batch, mask=torch.arange(10).expand(len(batch), -1) < 3)).p_correct
+        nll.append(torch.nn.functional.binary_cross_entropy(few, batch.label).item())
+    assert nll[1] < nll[0]
 
 
 class TestRefusals:

@@ -191,11 +191,21 @@ def test_a_source_that_changed_since_is_noticed(tmp_path, change):
 
 def test_features_stand_with_labels(tmp_path):
     rows = [row(id="a", label=1), row(id="b", label=0)]
-    batch = table_of(write_rows(tmp_path / "t.jsonl", rows)).with_features(torch.eye(2))
+    batch = table_of(write_rows(tmp_path / "t.jsonl", rows)).with_features([torch.eye(2)])
     assert batch.index.tolist() == [0, 1]
     assert batch.label.tolist() == [1.0, 0.0]
     assert torch.equal(batch.features, torch.eye(2))
-    assert batch.vectors is None
+    assert batch.vectors is batch.weight is None
+
+
+def test_several_views_of_the_sets_share_their_weight(tmp_path):
+    rows = [row(id="a", label=1), row(id="b", label=0)]
+    views = [torch.eye(2), torch.zeros(2, 2)]
+    batch = table_of(write_rows(tmp_path / "t.jsonl", rows)).with_features(views)
+    assert batch.index.tolist() == [0, 1, 0, 1]
+    assert batch.label.tolist() == [1.0, 0.0, 1.0, 0.0]
+    assert batch.weight.tolist() == [0.5] * 4
+    assert torch.equal(batch.features, torch.cat(views))
 
 
 # Vectors of one kind

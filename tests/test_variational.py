@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from scipy import integrate, optimize, stats
 from sgpu_lightning import AnswerDataModule
 from sgpu_lightning.gp import KERNEL_SETS, GPClassifier, fit_classifier, kernel_optimizer, kernel_sets
 from sgpu_lightning.training import fit
-from sgpu_lightning.variational import Posterior, Projection, best_posterior, bound, expected_log_prob
+from sgpu_lightning.variational import Observed, Posterior, Projection, best_posterior, bound, expected_log_prob
 from tests.toy import toy_store
 
 
@@ -28,7 +30,8 @@ def prior(size: int) -> Posterior:
 @pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (2.5, 0.3), (-3.0, 2.0), (40.0, 1.0), (-40.0, 1e-9)])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_expected_log_prob_is_the_integral(mean, variance, sign):
-    found = expected_log_prob(*(torch.tensor([value], dtype=torch.float64) for value in (mean, variance, sign)))
+    at = (torch.tensor([value], dtype=torch.float64) for value in (mean, variance))
+    found = expected_log_prob(*at, Observed.of(torch.tensor([float(sign > 0)])))
     density = stats.norm(mean, np.sqrt(variance))
     low, high = density.ppf(1e-14), density.isf(1e-14)
     area, _ = integrate.quad(lambda f: stats.norm.logcdf(sign * f) * density.pdf(f), low, high, epsabs=1e-13)
@@ -37,7 +40,7 @@ def test_expected_log_prob_is_the_integral(mean, variance, sign):
 
 def test_slope_and_curvature_are_the_derivatives():
     mean = torch.linspace(-6, 6, 25, dtype=torch.float64)
-    variance, sign = torch.full_like(mean, 0.7), torch.ones_like(mean)
+    variance, sign = torch.full_like(mean, 0.7), Observed.of(torch.ones_like(mean))
     at = expected_log_prob(mean, variance, sign)
     step = 1e-4
     up, down = (expected_log_prob(mean + shift, variance, sign) for shift in (step, -step))
@@ -71,7 +74,7 @@ def test_the_best_posterior_is_what_a_general_optimiser_finds():
     generator = torch.Generator().manual_seed(1)
     design = torch.randn(2, 40, generator=generator, dtype=torch.float64)
     given = Projection(design, torch.full((40,), 0.3).double(), torch.full((40,), 0.2).double())
-    sign = torch.sign(design[0] + 0.3 * torch.randn(40, generator=generator).double())
+    sign = Observed.of((design[0] + 0.3 * torch.randn(40, generator=generator).double() > 0).double())
 
     def negative(values: np.ndarray) -> float:
         root = torch.tensor([[np.exp(values[2]), 0.0], [values[3], np.exp(values[4])]])
@@ -100,10 +103,23 @@ def test_the_bounds_gradient_is_that_of_the_profiled_evidence():
             assert gradient[i].item() == pytest.approx((values[0] - values[1]) / 2e-4, abs=1e-6)
 
 
+def test_a_set_of_weight_two_counts_as_two_equal_sets():
+    features, labels = data(60)
+    twice = torch.arange(60) < 20
+    doubled = torch.cat([features, features[twice]]), torch.cat([labels, labels[twice]])
+    weighted = GPClassifier.from_features(features, 12)
+    repeated = copy.deepcopy(weighted)
+    ours = weighted.evidence(features, labels, 1.0 + twice.double())
+    theirs = repeated.evidence(*doubled)
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-9)
+    p = (one.freeze()(features).p_correct for one in (weighted, repeated))
+    torch.testing.assert_close(*p, atol=1e-6, rtol=0)
+
+
 def test_labels_a_line_separates_still_have_a_finite_posterior():
     design = torch.randn(5, 200, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 30
     given = Projection(design, torch.full((200,), 1e-9).double(), torch.zeros(200).double())
-    sign = torch.sign(design[0])
+    sign = Observed.of((design[0] > 0).double())
     best = best_posterior(given, prior(5), sign)
     assert torch.isfinite(bound(given, best, sign))
     assert bound(given, best, sign) > bound(given, prior(5), sign)
