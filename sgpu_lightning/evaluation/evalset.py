@@ -77,10 +77,18 @@ class EvaluationSet:
         Raises:
             EvaluationError: If a block is not there.
         """
+        parts = self._parts(self.features, blocks)
+        return torch.cat(parts, dim=1), [part.shape[1] for part in parts]
+
+    def signs(self, blocks: Sequence[FeatureBlock]) -> Tensor:
+        """How each feature of these blocks goes with agreement, [F']; see `AnswerFeatures.agreement`."""
+        return torch.cat(self._parts(self.agreement.unsqueeze(0), blocks), dim=1)[0]
+
+    def _parts(self, columns: Tensor, blocks: Sequence[FeatureBlock]) -> list[Tensor]:
         if missing := [block for block in blocks if block not in self.blocks]:
             raise EvaluationError(f"{self.name}: expected feature blocks {', '.join(blocks)}, lacks {missing}")
-        parts = dict(zip(self.blocks, torch.split(self.features, self.widths, dim=1), strict=True))
-        return torch.cat([parts[block] for block in blocks], dim=1), [parts[block].shape[1] for block in blocks]
+        parts = dict(zip(self.blocks, torch.split(columns, self.widths, dim=1), strict=True))
+        return [parts[block] for block in blocks]
 
 
 def load_evaluation_set(
@@ -93,6 +101,7 @@ def load_evaluation_set(
     cache_dir: str | None = None,
     scores: Sequence[str] | None = None,
     nli: NLI | None = None,
+    blocks: Sequence[FeatureBlock] | None = None,
 ) -> EvaluationSet:
     """Read, grade, embed and extract features and scores.
 
@@ -105,6 +114,7 @@ def load_evaluation_set(
         cache_dir: Likewise.
         scores: Names of other scores; None for all.
         nli: For the scores that need one.
+        blocks: Feature blocks; None for the default ones.
 
     Raises:
         EvaluationError: If no answer set has a label.
@@ -121,7 +131,7 @@ def load_evaluation_set(
     )
     data.setup()
     specs = data.vector_specs
-    extract = AnswerFeatures(blocks_of(specs), size=FEATURE_SIZE, num_layers=len(specs))
+    extract = AnswerFeatures(blocks or blocks_of(specs), size=FEATURE_SIZE, num_layers=len(specs))
     known = ~torch.isnan(data.table.labels)
     if not bool(known.any()):
         raise EvaluationError(f"{path}: none of {len(known)} answer sets has a label or gold answers to grade by")

@@ -13,6 +13,7 @@ from sgpu_lightning.baselines import SUPERVISED, SupervisedBaseline
 from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.evaluation.calibrate import isotonic, platt
 from sgpu_lightning.evaluation.evalset import EvaluationSet
+from sgpu_lightning.features import mean_of
 from sgpu_lightning.gp import fit_classifier
 
 Kind = Literal["sgpu", "supervised", "unsupervised"]
@@ -61,7 +62,7 @@ def _gp(name: str, blocks: Sequence[FeatureBlock]) -> Method:
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
         features, widths = data.columns(blocks)
         # The paper's method is the spectrum under a constant mean.
-        agreement = data.agreement if list(blocks) == data.blocks else None
+        agreement = data.signs(blocks) if mean_of(blocks) == "agreement" else None
         classifier = fit_classifier(features[train], data.labels[train], widths, agreement=agreement)
         p = classifier.freeze()(features[test]).p_correct
         return Forecast(p, p, p)
