@@ -22,6 +22,7 @@ VERBS = {
     "validate": ("lightning", "metrics on the validation sets"),
     "test": ("lightning", "metrics on the test sets"),
     "compare": ("compare", "SGPU against every other score, cross-validated"),
+    "curve": ("curve", "how good P(correct) is with few labels, or fewer answers"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
 }
 

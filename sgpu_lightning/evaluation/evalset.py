@@ -173,9 +173,7 @@ def _extract(
     names: Sequence[str] | None,
     nli: NLI | None,
 ) -> tuple[list[Tensor], ScoreTable, Tensor]:
-    """Features [n, F] of all answers and of each view, scores, and the scored answers' vectors of the first layer
-    [n, d], run after run.
-    """
+    """Features [n, F], of each view too, scores, and the scored answers' vectors of the first layer [n, d]."""
     features: list[list[Tensor]] = [[] for _ in range(1 + len(views))]
     hidden, tables = [], []
     start = 0
