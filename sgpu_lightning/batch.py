@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.seeding import generator_of
 
 _Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")
 
@@ -139,7 +140,7 @@ class View:
         """The answer sets with other masks."""
         assert batch.mask is not None
         # Seeded by place as well, so that a view does not depend on what was computed before.
-        generator = torch.Generator().manual_seed((self.seed << 40) + int(batch.index[0]))
+        generator = generator_of(self.seed, int(batch.index[0]))
         return replace(batch, mask=some_answers(batch.mask, self.fewest, generator, self.most))
 
 

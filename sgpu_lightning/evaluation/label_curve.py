@@ -15,6 +15,7 @@ from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.evaluation.methods import Method, base_method, gp_method, methods_for
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
+from sgpu_lightning.seeding import generator_of
 
 CONSTANT, WARM, ZERO = "sgpu_constant", "sgpu_warm", "sgpu_zero"
 _ATTEMPTS = 20
@@ -70,7 +71,7 @@ def draw_sets(data: EvaluationSet, count: int, draw: int, settings: LabelSetting
     group_of = torch.from_numpy(np.unique(data.groups, return_inverse=True)[1])
     sizes = torch.bincount(group_of)
     for attempt in range(_ATTEMPTS):
-        generator = torch.Generator().manual_seed((settings.seed << 40) + (draw << 20) + attempt)
+        generator = generator_of(settings.seed, draw, attempt)
         order = torch.randperm(len(sizes), generator=generator)
         needed = int((sizes[order].cumsum(0) < count).sum()) + 1
         inside = torch.isin(group_of, order[:needed])
