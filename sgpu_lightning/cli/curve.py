@@ -90,6 +90,7 @@ def answers(
     token: Literal["last", "mean"] | None = None,
     grader: str = "alias",
     folds: int = 5,
+    sets: int = 2000,
     seed: int = 0,
 ) -> None:
     """P(correct) from fewer answers: one predictor for any number of them against one for each number.
@@ -107,7 +108,8 @@ def answers(
         token: ``last`` or ``mean`` hidden states; null for what a store holds.
         grader: Labels sets that have gold answers but no label.
         folds: Folds of cross-validation, by group.
-        seed: Of folds and drawn answers.
+        sets: About so many answer sets of each file, in whole groups drawn at random; fewer where it has no more.
+        seed: Of folds and of all that is drawn.
     """
     from sgpu_lightning.evaluation.answer_curve import AnswerSettings, answer_points, with_differences
     from sgpu_lightning.evaluation.curves import mean_over_sets, save
@@ -121,6 +123,7 @@ def answers(
         answers=answers,
         subsets=subsets,
         folds=folds,
+        sets=sets,
         seed=seed,
     )
     console = _start()

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.batch import View
-from sgpu_lightning.evaluation.curves import Point, Reading, check_sizes, mean_of_metrics, measure, read
+from sgpu_lightning.evaluation.curves import Point, Reading, check_sizes, mean_of_metrics, measure, read, whole_groups
 from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.evaluation.folds import group_folds
 from sgpu_lightning.evaluation.methods import Forecast
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
+from sgpu_lightning.seeding import generator_of
 
 ONE, SUBSETS, PER_N = "one", "subsets", "per n"
 _FEWEST = 3  # answers in a random view
@@ -31,17 +32,20 @@ class AnswerSettings(Reading):
         answers: Numbers of answers; a file whose sets have fewer leaves out those above.
         subsets: Random views that one predictor is fitted on besides all answers, see `AnswerDataModule`.
         folds: Of cross-validation, by group.
-        seed: Of folds and drawn answers.
+        sets: About so many answer sets of each file, in whole groups drawn at random; fewer where it has no more.
+        seed: Of folds and of all that is drawn.
     """
 
     answers: list[int] = field(default_factory=lambda: [3, 5, 7, 10, 15, 20])
     subsets: int = 2
     folds: int = 5
+    sets: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_sizes("answers", self.answers, 2)
         check_sizes("subsets", [self.subsets], 1)
+        check_sizes("sets", [self.sets], 2)
 
 
 def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:
@@ -58,12 +62,13 @@ def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:
         EvaluationError: If there are no labels, or the sets cannot be cut into folds with both classes.
     """
     data = _load(path, settings)
-    folds = group_folds(data.groups, data.labels, settings.folds, settings.seed)
+    rows = whole_groups(data.groups, settings.sets, generator_of(settings.seed)).nonzero().squeeze(1)
+    folds = group_folds([data.groups[i] for i in rows.tolist()], data.labels[rows], settings.folds, settings.seed)
     seen = dict(zip(settings.answers, data.views[settings.subsets :], strict=True))
     seen = {n: view for n, view in seen.items() if n <= int(data.counts.max())}
     found: dict[tuple[int, str], list[dict[str, float]]] = {}
     for fold in range(settings.folds):
-        train, test = (folds != fold).nonzero().squeeze(1), (folds == fold).nonzero().squeeze(1)
+        train, test = rows[folds != fold], rows[folds == fold]
         one = _fit(data, [data.features], train)
         fits = {ONE: one, SUBSETS: _fit(data, [data.features, *data.views[: settings.subsets]], train)}
         for n, view in seen.items():
@@ -72,8 +77,8 @@ def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:
                 p = fitted(view[test]).p_correct
                 found.setdefault((n, name), []).append(measure(Forecast(p, p, p), data.labels[test]))
     return [
-        Point(set=data.name, size=n, method=name, kind="sgpu", metrics=mean_of_metrics(rows))
-        for (n, name), rows in found.items()
+        Point(set=data.name, size=n, method=name, kind="sgpu", metrics=mean_of_metrics(parts))
+        for (n, name), parts in found.items()
     ]
 
 

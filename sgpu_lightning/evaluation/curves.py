@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet, load_evaluation_set
@@ -65,6 +67,21 @@ def read(path: str | Path, reading: Reading, **more: Any) -> EvaluationSet:
     """
     how = {field.name: getattr(reading, field.name) for field in fields(Reading)}
     return load_evaluation_set(path, **how, **more)
+
+
+def whole_groups(groups: Sequence[str], count: int, generator: torch.Generator) -> Tensor:
+    """True for answer sets of groups drawn at random until there are at least ``count`` sets, bool [n].
+
+    Args:
+        groups: Of the sets, [n].
+        count: How many are wanted; all are taken where there are fewer.
+        generator: What draws.
+    """
+    group_of = torch.from_numpy(np.unique(groups, return_inverse=True)[1])
+    sizes = torch.bincount(group_of)
+    order = torch.randperm(len(sizes), generator=generator)
+    needed = int((sizes[order].cumsum(0) < count).sum()) + 1
+    return torch.isin(group_of, order[:needed])
 
 
 def measure(forecast: Forecast, labels: Tensor) -> dict[str, float]:

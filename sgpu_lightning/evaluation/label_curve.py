@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sgpu_lightning.evaluation.curves import Point, Reading, check_sizes, mean_of_metrics, measure
+from sgpu_lightning.evaluation.curves import Point, Reading, check_sizes, mean_of_metrics, measure, whole_groups
 from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.evaluation.methods import Method, base_method, gp_method, methods_for
 from sgpu_lightning.frozen import FrozenGP
@@ -68,13 +67,9 @@ def draw_sets(data: EvaluationSet, count: int, draw: int, settings: LabelSetting
     Returns:
         None where too few others are left to evaluate on, they are of one class, or so is every draw.
     """
-    group_of = torch.from_numpy(np.unique(data.groups, return_inverse=True)[1])
-    sizes = torch.bincount(group_of)
     for attempt in range(_ATTEMPTS):
         generator = generator_of(settings.seed, draw, attempt)
-        order = torch.randperm(len(sizes), generator=generator)
-        needed = int((sizes[order].cumsum(0) < count).sum()) + 1
-        inside = torch.isin(group_of, order[:needed])
+        inside = whole_groups(data.groups, count, generator)
         labelled, others = inside.nonzero().squeeze(1), (~inside).nonzero().squeeze(1)
         others = others[torch.randperm(len(others), generator=generator)[: settings.evaluate_on]]
         if len(others) < _FEWEST or len(torch.unique(data.labels[others])) < 2:
