@@ -14,7 +14,7 @@ from sgpu_lightning.answers.store import AnswerStore
 from sgpu_lightning.batch import View, some_answers
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.evaluation.answer_curve import ONE, PER_N, SUBSETS, AnswerSettings, answer_points, with_differences
-from sgpu_lightning.evaluation.curves import METRICS, Point, mean_over_sets, measure
+from sgpu_lightning.evaluation.curves import METRICS, Point, mean_over_sets, measure, whole_groups
 from sgpu_lightning.evaluation.evalset import EvaluationError, load_evaluation_set
 from sgpu_lightning.evaluation.label_curve import (
     CONSTANT,
@@ -29,6 +29,7 @@ from sgpu_lightning.evaluation.label_curve import (
 )
 from sgpu_lightning.evaluation.methods import DEFAULT, Forecast
 from sgpu_lightning.gp import fit_classifier
+from sgpu_lightning.seeding import generator_of
 from tests.toy import random_batch, toy_rows, toy_store, toy_vectors
 
 QUICK = {"encoder": None, "seed": 0}
@@ -200,6 +201,11 @@ def test_a_mean_is_over_all_files_of_a_size_and_leaves_out_methods_that_some_lac
     assert rows[0]["brier"] == pytest.approx(0.6)
 
 
+def test_more_sets_than_there_are_take_all():
+    assert whole_groups(["a", "b", "a"], 9, generator_of(0)).tolist() == [True] * 3
+    assert whole_groups(["a", "b", "a"], 1, generator_of(0)).sum() in (1, 2)
+
+
 class TestViews:
     def test_a_number_of_answers_can_be_held_fixed(self):
         mask = torch.ones(50, 8, dtype=torch.bool)
@@ -249,6 +255,10 @@ class TestAnswerCurve:
     def test_with_fewer_answers_subsets_are_better_calibrated_than_one(self, points):
         found = {(point.size, point.method): point.metrics for point in points}
         assert found[3, SUBSETS]["nll"] < found[3, ONE]["nll"]
+
+    def test_some_of_the_sets_are_taken_by_group(self, paths, points):
+        few = answer_points(paths[0], AnswerSettings(**QUICK, answers=[10], sets=80, folds=2))
+        assert few[0].metrics != next(one for one in points if one.size == 10).metrics
 
     def test_fewer_answers_rank_worse(self, points):
         found = {(point.size, point.method): point.metrics for point in points}
