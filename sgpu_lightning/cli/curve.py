@@ -34,19 +34,22 @@ def labels(
     Args:
         files: Answer files and stores.
         labels: Numbers of labelled answer sets; groups are drawn whole until there are as many.
-        warm_start: Also start from a predictor fitted on the other files, without the questions of the one at hand.
+        warm_start: Also start from predictors fitted on the other files: without any question of the one at hand, and,
+            where files share questions, without those that are evaluated on.
         out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
         encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
         layers: Decoder layers of the hidden states; null for all that a store holds.
         token: ``last`` or ``mean`` hidden states; null for what a store holds.
         grader: Labels sets that have gold answers but no label.
         draws: How often labels are drawn; metrics are averaged.
-        evaluate_on: At most so many of the sets of other groups, drawn at random.
+        evaluate_on: Half of the groups are evaluated on, and labels drawn from the other half; at most so many answer
+            sets are evaluated on, drawn at random.
         seed: Of all that is drawn.
         rows: Unsupervised scores shown, the best by AUROC.
     """
     from sgpu_lightning.evaluation.curves import mean_over_sets, read, save
-    from sgpu_lightning.evaluation.label_curve import LabelCurve, LabelSettings, against_best, shorten
+    from sgpu_lightning.evaluation.label_curve import LabelCurve, against_best, shorten
+    from sgpu_lightning.evaluation.label_draws import LabelSettings
     from sgpu_lightning.evaluation.report import rich_table
 
     settings = LabelSettings(

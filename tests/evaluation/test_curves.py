@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,14 @@ from sgpu_lightning.evaluation.curves import METRICS, Point, mean_over_sets, mea
 from sgpu_lightning.evaluation.evalset import EvaluationError, load_evaluation_set
 from sgpu_lightning.evaluation.label_curve import (
     CONSTANT,
+    KNOWN,
     WARM,
     ZERO,
     LabelCurve,
-    LabelSettings,
     against_best,
-    draw_sets,
-    fit_base,
     shorten,
 )
+from sgpu_lightning.evaluation.label_draws import Halves, LabelSettings, fit_base
 from sgpu_lightning.evaluation.methods import DEFAULT, Forecast
 from sgpu_lightning.gp import fit_classifier
 from sgpu_lightning.seeding import generator_of
@@ -73,94 +73,121 @@ def grouped(tmp_path_factory):
 
 
 class TestDraws:
-    def test_groups_are_whole_and_on_one_side(self, grouped):
-        found = draw_sets(grouped, 20, 0, LabelSettings(**QUICK))
-        assert len(found.labelled) == 21
-        inside, outside = ({grouped.groups[i] for i in rows.tolist()} for rows in (found.labelled, found.others))
+    def test_groups_are_whole_and_never_evaluated_on_as_well(self, grouped):
+        halves = Halves(grouped, LabelSettings(**QUICK))
+        labelled, _ = halves.draw(20, 0)
+        assert len(labelled) == 21
+        inside, outside = ({grouped.groups[i] for i in rows.tolist()} for rows in (labelled, halves.evaluated))
         assert len(inside) == 7
         assert not inside & outside
-        assert len(found.others) == 240 - 21
+        assert len(halves.pool) + len(halves.evaluated) == 240
+        assert 0.3 < len(halves.pool) / 240 < 0.7
+
+    def test_a_group_is_evaluated_on_in_every_file_or_in_none(self, sets):
+        first, again = (Halves(data, LabelSettings(**QUICK)) for data in sets[:2])
+        questions = [{half.data.groups[i] for i in half.evaluated.tolist()} for half in (first, again)]
+        assert questions[0] == questions[1]
 
     def test_draws_differ_and_more_labels_hold_those_of_fewer(self, grouped):
-        settings = LabelSettings(**QUICK)
-        few, more, other = (draw_sets(grouped, k, draw, settings) for k, draw in ((20, 0), (40, 0), (20, 1)))
-        assert set(few.labelled.tolist()) < set(more.labelled.tolist())
-        assert set(few.labelled.tolist()) != set(other.labelled.tolist())
-        again = draw_sets(grouped, 20, 0, settings)
-        assert torch.equal(few.labelled, again.labelled)
-        assert torch.equal(few.others, again.others)
+        halves = Halves(grouped, LabelSettings(**QUICK))
+        few, more, other = (set(halves.draw(k, draw)[0].tolist()) for k, draw in ((20, 0), (40, 0), (20, 1)))
+        assert few < more
+        assert few != other
+        assert set(Halves(grouped, LabelSettings(**QUICK)).draw(20, 0)[0].tolist()) == few
 
     def test_sets_to_evaluate_on_are_capped(self, grouped):
-        found = draw_sets(grouped, 20, 0, LabelSettings(**QUICK, evaluate_on=110))
-        assert len(found.others) == 110
-        assert not set(found.others.tolist()) & set(found.labelled.tolist())
+        assert len(Halves(grouped, LabelSettings(**QUICK, evaluate_on=30)).evaluated) == 30
 
     def test_a_draw_of_one_class_is_drawn_again_and_counted(self, sets):
-        draws = [draw_sets(sets[0], 2, draw, LabelSettings(**QUICK)) for draw in range(10)]
-        assert all(len(torch.unique(sets[0].labels[draw.labelled])) == 2 for draw in draws)
-        assert sum(draw.redrawn for draw in draws) > 0
+        halves = Halves(sets[0], LabelSettings(**QUICK))
+        draws = [halves.draw(2, draw) for draw in range(10)]
+        assert all(len(torch.unique(sets[0].labels[rows])) == 2 for rows, _ in draws)
+        assert sum(redrawn for _, redrawn in draws) > 0
 
-    def test_too_few_others_are_not_evaluated_on(self, sets):
-        assert draw_sets(sets[0], 150, 0, LabelSettings(**QUICK)) is None
-        curve = LabelCurve(sets, LabelSettings(**QUICK, labels=[150], draws=2, warm_start=False))
+    def test_more_labels_than_there_are_to_draw_from_are_left_out_and_counted(self, sets):
+        curve = LabelCurve(sets, LabelSettings(**QUICK, labels=[200], draws=2, warm_start=False))
         curve.add(sets[0])
         assert not curve.points
-        assert "first: 2 of 2 draws of 150 labels were left out: fewer than 100 answer sets" in curve.notes[0]
+        assert "first: 2 of 2 draws of 200 labels were left out: there are" in curve.notes[0]
+
+    def test_a_single_class_to_evaluate_on_is_refused(self, grouped):
+        wrong = replace(grouped, labels=torch.zeros(len(grouped), dtype=torch.float64))
+        with pytest.raises(EvaluationError, match=r"answer sets to evaluate on.*are of one class"):
+            Halves(wrong, LabelSettings(**QUICK))
 
 
 class TestBase:
-    def test_it_is_fitted_on_the_other_files_without_the_targets_questions(self, sets):
+    def test_it_is_fitted_on_the_other_files_without_the_groups_left_out(self, sets):
         first, _, other = sets
-        base = fit_base(first, sets)
+        base = fit_base(first, sets, set(first.groups).__contains__)
         expected = fit_classifier(other.features, other.labels, other.widths, agreement=other.agreement).freeze()
-        torch.testing.assert_close(base(first.features).p_correct, expected(first.features).p_correct)
+        torch.testing.assert_close(
+            base(first.features).p_correct, expected(first.features).p_correct, atol=1e-4, rtol=0
+        )
+
+    def test_where_no_question_is_shared_both_bases_are_the_same(self, curve):
+        assert metrics_of(curve, "other", 20, WARM) == metrics_of(curve, "other", 20, WARM + KNOWN)
+        assert metrics_of(curve, "first", 20, WARM) != metrics_of(curve, "first", 20, WARM + KNOWN)
 
     def test_without_other_questions_there_is_none_and_it_is_said(self, sets):
-        assert fit_base(sets[0], sets[:2]) is None
         curve = LabelCurve(sets[:2], LabelSettings(**QUICK, labels=[20], draws=1))
         curve.add(sets[0])
-        assert WARM not in {point.method for point in curve.points}
-        assert "first: no other file has questions of its own to fit on, so there is no sgpu_warm" in curve.notes
+        methods = {point.method for point in curve.points}
+        assert WARM not in methods
+        assert {WARM + KNOWN, ZERO + KNOWN} <= methods
+        assert "first: the other files have nothing to fit sgpu_warm on" in curve.notes
+
+    def test_no_base_sees_a_question_that_is_evaluated_on(self, sets, monkeypatch):
+        left_out = []
+
+        def spy(target, sets, without, seed=0):
+            left_out.append([group for group in target.groups if without(group)])
+
+        monkeypatch.setattr("sgpu_lightning.evaluation.label_curve.fit_base", spy)
+        curve = LabelCurve(sets, LabelSettings(**QUICK, labels=[20], draws=1))
+        curve.add(sets[0])
+        evaluated = {sets[0].groups[i] for i in Halves(sets[0], curve.settings).evaluated.tolist()}
+        assert set(left_out[0]) == set(sets[0].groups)
+        assert set(left_out[1]) == evaluated
 
 
 @pytest.fixture(scope="module")
 def curve(sets):
     found = LabelCurve(sets, LabelSettings(**QUICK, labels=[20, 60], draws=2))
-    for data in sets:
+    for data in sets[::2]:
         found.add(data)
     return found
+
+
+def metrics_of(curve: LabelCurve, name: str, size: int, method: str) -> dict[str, float]:
+    return next(one for one in curve.points if (one.set, one.size, one.method) == (name, size, method)).metrics
 
 
 class TestLabelCurve:
     def test_every_method_is_measured_at_every_size_on_every_file(self, curve):
         methods = {point.method for point in curve.points}
         assert {DEFAULT, CONSTANT, WARM, ZERO, "sgpu_spectrum", "boosted_spectrum", "match_fraction"} <= methods
-        assert len(curve.points) == 3 * 2 * len(methods)
+        assert len(curve.points) == 2 * 2 * len(methods)
 
     def test_metrics_are_the_mean_over_draws_of_sets_that_were_not_labelled(self, sets, curve):
-        data, settings = sets[2], curve.settings
-        expected = []
+        data, halves = sets[2], Halves(sets[2], curve.settings)
+        labels, expected = data.labels[halves.evaluated], []
         for draw in range(2):
-            rows = draw_sets(data, 60, draw, settings)
-            fitted = fit_classifier(
-                data.features[rows.labelled], data.labels[rows.labelled], data.widths, agreement=data.agreement
-            )
-            p, labels = fitted.freeze()(data.features[rows.others]).p_correct, data.labels[rows.others]
+            rows, _ = halves.draw(60, draw)
+            fitted = fit_classifier(data.features[rows], data.labels[rows], data.widths, agreement=data.agreement)
+            p = fitted.freeze()(data.features[halves.evaluated]).p_correct
             expected.append((roc_auc_score(labels, p), brier_score_loss(labels, p)))
-        found = next(one for one in curve.points if (one.set, one.size, one.method) == (data.name, 60, DEFAULT)).metrics
+        found = metrics_of(curve, data.name, 60, DEFAULT)
         assert found["auroc"] == pytest.approx((expected[0][0] + expected[1][0]) / 2, abs=1e-9)
         assert found["brier"] == pytest.approx((expected[0][1] + expected[1][1]) / 2, abs=1e-9)
 
     def test_what_needs_no_labels_is_the_same_for_every_number_of_them(self, sets, curve):
-        base = fit_base(sets[0], sets)
-        rows = draw_sets(sets[0], 20, 0, curve.settings).others
-        p = base(sets[0].features[rows]).p_correct
-        zero = measure(Forecast(p, p, p), sets[0].labels[rows])
-        rows = draw_sets(sets[0], 20, 1, curve.settings).others
-        p = base(sets[0].features[rows]).p_correct
-        other = measure(Forecast(p, p, p), sets[0].labels[rows])
-        found = next(one for one in curve.points if (one.set, one.size, one.method) == ("first", 20, ZERO)).metrics
-        assert found["auroc"] == pytest.approx((zero["auroc"] + other["auroc"]) / 2, abs=1e-12)
+        first = sets[0]
+        rows = Halves(first, curve.settings).evaluated
+        p = fit_base(first, sets, set(first.groups).__contains__)(first.features[rows]).p_correct
+        expected = measure(Forecast(p, p, p), first.labels[rows])
+        for size in (20, 60):
+            assert metrics_of(curve, "first", size, ZERO) == pytest.approx(expected)
 
     def test_with_few_labels_a_warm_start_is_better_than_a_cold_one(self, curve):
         rows = {(row["labels"], row["method"]): row for row in mean_over_sets(curve.points, "labels")}
@@ -239,12 +266,12 @@ class TestViews:
 
 @pytest.fixture(scope="module")
 def points(paths):
-    return answer_points(paths[0], AnswerSettings(**QUICK, answers=[3, 6, 10, 15]))
+    return answer_points(paths[0], AnswerSettings(**QUICK, answers=[3, 10, 15], folds=3))
 
 
 class TestAnswerCurve:
     def test_each_predictor_is_measured_at_each_number_the_file_has(self, points):
-        assert {point.size for point in points} == {3, 6, 10}
+        assert {point.size for point in points} == {3, 10}
         assert {point.method for point in points} == {ONE, SUBSETS, PER_N}
 
     def test_at_all_answers_one_is_per_n(self, points):
