@@ -40,7 +40,7 @@ class EvidencePlateau(Callback):
     """Stop when a step no longer raises the ELBO.
 
     Args:
-        tolerance: A rise by less than this (nats per answer set) is none.
+        tolerance: A rise by less than this (nats, of all answer sets of the batch) is none.
     """
 
     def __init__(self, tolerance: float = PLATEAU) -> None:
@@ -53,7 +53,8 @@ class EvidencePlateau(Callback):
         """Compare with the step before."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         reached = -float(loss)
-        trainer.should_stop |= reached - self._last < self.tolerance
+        size = len(batch) if batch.weight is None else float(batch.weight.sum())
+        trainer.should_stop |= (reached - self._last) * size < self.tolerance
         self._last = reached
 
 

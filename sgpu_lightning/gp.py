@@ -27,7 +27,7 @@ _RANGE = 4.0  # a line search may try any number: scales stay within a factor of
 _ITERATIONS = 5  # of L-BFGS in a step
 NUM_INDUCING = 128
 KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
-PLATEAU = 5e-4  # nats per answer set: a step that raises the evidence by less ends a fit
+PLATEAU = 0.05  # nats: a step that raises the evidence of all answer sets by less ends a fit
 
 
 class LatentGP(gpytorch.models.ApproximateGP):
@@ -337,7 +337,7 @@ def fit_classifier(
         reached = float(gain.detach())
         return -gain
 
-    while reached - last >= PLATEAU or last == -math.inf:
+    while (reached - last) * size >= PLATEAU or last == -math.inf:
         last = reached
         optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
