@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-_FILE_WIDTH = 160
+_FILE_WIDTH = 220
 
 
 def make_console() -> Console:
