@@ -29,6 +29,7 @@ _BEST: tuple[str, ...] = (
     "high",
     "verdict",
 )
+_TEXT = frozenset({"method", "kind", "set", "best", "verdict", "source", "target", "setting", "mean over"})
 _BEST += ("sgpu_ece", "ece_floor", "sgpu_brier", "best_brier")
 
 
@@ -59,11 +60,11 @@ def show(results: Sequence[SetResult], most: int = 15) -> list[Table]:
         columns = ("method", "kind", "auroc", "auroc_low", "auroc_high", "auarc", "prr", "ece", "ece_floor", "brier")
         for result in results:
             title = f"{result.name}: {result.sets} answer sets, {result.accuracy:.1%} right"
-            tables.append(_table(title, (*columns, "nll", "p_value"), _shorten(set_rows(result), most)))
+            tables.append(rich_table(title, (*columns, "nll", "p_value"), _shorten(set_rows(result), most)))
     if len(results) > 1:
         title = f"mean over {len(results)} evaluation sets; sgpu's AUROC is significantly better / level / worse on"
-        tables.append(_table(title, _MEAN, _shorten(mean_over_sets(results), most)))
-        tables.append(_table("sgpu against the best unsupervised score of each set", _BEST, against_best(results)))
+        tables.append(rich_table(title, _MEAN, _shorten(mean_over_sets(results), most)))
+        tables.append(rich_table("sgpu against the best unsupervised score of each set", _BEST, against_best(results)))
     return tables
 
 
@@ -71,12 +72,13 @@ def _shorten(rows: Sequence[Row], most: int) -> list[Row]:
     return [row for i, row in enumerate(rows) if i < most or row["kind"] != "unsupervised"]
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
+def rich_table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    """A table for the terminal; the default method's row is bold."""
     from rich.table import Table
 
     table = Table(title=title)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("method", "kind", "set", "best", "verdict") else "right")
+        table.add_column(column, justify="left" if column in _TEXT else "right")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns), style="bold" if row.get("method") == DEFAULT else "")
     return table
@@ -92,7 +94,7 @@ def save(results: Sequence[SetResult], settings: CompareSettings, out: Path) -> 
     by_set = [row for result in results for row in set_rows(result)]
     mean, best = mean_over_sets(results), against_best(results)
     for name, rows in (("sets", by_set), ("mean", mean), ("best", best)):
-        _write_csv(out / f"{name}.csv", rows)
+        write_csv(out / f"{name}.csv", rows)
     parts = [f"## Mean over {len(results)} evaluation sets\n", markdown(_MEAN, mean)]
     parts += ["\n## Each set against its best unsupervised score\n", markdown(_BEST, best)]
     (out / "tables.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
@@ -101,7 +103,8 @@ def save(results: Sequence[SetResult], settings: CompareSettings, out: Path) -> 
     (out / "compare.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows of like keys."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
