@@ -22,7 +22,9 @@ VERBS = {
     "validate": ("lightning", "metrics on the validation sets"),
     "test": ("lightning", "metrics on the test sets"),
     "compare": ("compare", "SGPU against every other score, cross-validated"),
+    "transfer": ("transfer", "fit on some models or data, evaluate on others"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
+    "select": ("select", "the threshold that keeps the error rate of answered questions below a risk"),
 }
 
 

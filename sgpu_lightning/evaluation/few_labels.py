@@ -18,7 +18,7 @@ from torch.nn.functional import logsigmoid
 
 from sgpu_lightning.evaluation.calibrate import Map
 
-SLOPE_SCALE, OFFSET_SCALE = 0.2, 0.2
+SLOPE_SCALE, OFFSET_SCALE = 0.1, 0.1
 _CLOSEST = 1e-6
 _SLOPES, _OFFSETS = 33, 241  # nodes of the grid the posterior is summed over
 _NEGLIGIBLE = 1e-6  # share of the posterior
@@ -56,7 +56,7 @@ def _logit(p: Tensor) -> Tensor:
 
 def _grid() -> tuple[Tensor, Tensor, Tensor]:
     """Slopes, offsets and log prior of the grid's nodes, each [G]."""
-    logs = torch.linspace(-4.0, 4.0, _SLOPES, dtype=torch.float64) * SLOPE_SCALE
+    logs = torch.linspace(-0.8, 0.8, _SLOPES, dtype=torch.float64)
     offsets = torch.linspace(-4.0, 4.0, _OFFSETS, dtype=torch.float64)
     log, offset = (axis.reshape(-1) for axis in torch.meshgrid(logs, offsets, indexing="ij"))
     prior = -0.5 * (log / SLOPE_SCALE).square() - 2.0 * torch.log1p((offset / OFFSET_SCALE).square() / 3.0)

@@ -44,7 +44,9 @@ def draw_heat_map(
         from matplotlib import colormaps
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise EvaluationError("heat maps need matplotlib; install it by pip install 'sgpu-lightning[report]'") from error
+        raise EvaluationError(
+            "heat maps need matplotlib; install it by pip install 'sgpu-lightning[report]'"
+        ) from error
     figure = Figure(figsize=(3.0 + 0.75 * len(columns), 2.2 + 0.45 * len(rows)), layout="constrained")
     axes = figure.subplots()
     colours = colormaps["viridis_r" if lower_is_better else "viridis"].with_extremes(bad="0.92")

@@ -1,18 +1,19 @@
 """Selective answering: the threshold on P(correct) that keeps the error rate of answered questions below a risk.
 
-Answering where P(correct) is at least t, the error rate among what is answered is R(t) = P(wrong | P(correct) >= t). It
-is no monotone function of t, and the promise is to hold with a confidence, so conformal risk control [Angelopoulos2024],
-which bounds the expectation of monotone losses, is not the tool. Learn then Test [Angelopoulos2021] is: of n answered
-calibration sets the wrong ones are Binomial(n, R(t)), and fixed-sequence testing goes down a fixed grid of thresholds,
-from the strictest, as long as the exact binomial test rejects R(t) > risk. No correction for many tests is needed.
+Answering where P(correct) is at least t, the error rate among what is answered is R(t) = P(wrong | P(correct) >= t).
+It is no monotone function of t, and the promise is to hold with a confidence: conformal risk control
+[Angelopoulos2024], which bounds the expectation of monotone losses, is not the tool. Learn then Test [Angelopoulos2021]
+is: of n answered calibration sets the wrong ones are Binomial(n, R(t)), and fixed-sequence testing goes down a fixed
+grid of thresholds, from the strictest, as long as the exact binomial test rejects R(t) > risk. No correction for many
+tests is needed.
 
 References:
     [Angelopoulos2021] Angelopoulos, Bates, Candes, Jordan and Lei, "Learn then Test: Calibrating Predictive Algorithms
     to Achieve Risk Control", arXiv 2110.01052, 2021.
     [Angelopoulos2024] Angelopoulos, Bates, Fisch, Lei and Schuster, "Conformal Risk Control", ICLR 2024 (arXiv
     2208.02814, 2022).
-    [Bates2021] Bates, Angelopoulos, Lei, Malik and Jordan, "Distribution-Free, Risk-Controlling Prediction Sets", J. ACM
-    68(6), 2021.
+    [Bates2021] Bates, Angelopoulos, Lei, Malik and Jordan, "Distribution-Free, Risk-Controlling Prediction Sets", J.
+    ACM 68(6), 2021.
     [Clopper1934] Clopper and Pearson, "The Use of Confidence or Fiducial Limits", Biometrika 26, 1934.
     [Geifman2017] Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017: the same
     promise by a union bound.
@@ -66,8 +67,8 @@ class SelectiveRule:
         if self.threshold is None:
             return (
                 f"no threshold keeps the error rate of answered questions below {self.risk:g} with confidence "
-                f"{self.confidence:g}: not certifiable on {self.sets} calibration sets (at least {self.fewest} answered "
-                "ones, all right, are needed); give more sets, or a greater risk"
+                f"{self.confidence:g}: none can be certified on {self.sets} calibration sets (at least {self.fewest} "
+                "answered ones, all right, are needed); give more sets, or a greater risk"
             )
         return (
             f"answer where P(correct) >= {self.threshold:g}: at most {self.risk:.1%} of answered questions are wrong, "
@@ -87,18 +88,18 @@ def certify_threshold(
 ) -> SelectiveRule:
     """Find the lowest threshold that keeps the error rate of answered questions below a risk, see [Angelopoulos2021].
 
-    With probability ``confidence`` over the calibration sets, R(threshold) <= risk on new questions like them. They must
-    not have been used to fit the predictor. Thresholds at which too few sets are answered for any outcome to certify
-    them are passed over; that takes that just below the first threshold that is not good enough, answers are wrong
-    at a rate of at least ``risk`` too, as with any predictor whose P(correct) orders answers there.
+    With probability ``confidence`` over the calibration sets, R(threshold) <= risk on new questions like them. They
+    must not have been used to fit the predictor. Thresholds at which too few sets are answered for any outcome to
+    certify them are passed over; that assumes that below the first threshold that is not good enough answers are wrong
+    at a rate of at least ``risk`` too, as they are where P(correct) orders answers at all.
 
     Args:
         probs: Held-out P(correct) of each calibration set, [n], in [0, 1].
         labels: 1 if the answer is right else 0, [n].
         risk: The greatest share of wrong answers among answered ones, in (0, 1).
         confidence: 1 - delta, in (0, 1).
-        groups: What sets belong to, [n]; sets of one group are not independent, so one of each is drawn, and the promise
-            is for a set drawn from a random group. None where each is on its own.
+        groups: What sets belong to, [n]; sets of one group are not independent, so one of each is drawn, and the
+            promise is for a set drawn from a random group. None where each is on its own.
         seed: Of that draw.
 
     Raises:

@@ -16,6 +16,45 @@ Sets = Mapping[str, EvaluationSet]
 _KEYS: dict[LeaveOut, str] = {"model": "model", "dataset": "dataset", "modality": "modality", "set": "id"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """What transfer is measured with.
+
+    Args:
+        encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
+        layers: Decoder layers of the hidden states; null for all that a store holds.
+        token: ``last`` or ``mean`` hidden states; null for what a store holds.
+        grader: Labels sets that have gold answers but no label.
+        shared_questions: ``refuse``: a source that holds a target's questions is an error, and each source is fitted
+            whole. ``cross_fit``: a target's fold is evaluated by a fit without that fold's questions.
+        folds: By a hash of the group, the same for every file.
+        labels: How many target labels to try.
+        draws: Draws of these labels from each fold.
+        caution: Of the label-shift correction, see `correct_label_shift`.
+        seed: Of folds, draws and bootstrap.
+        resamples: Of the bootstrap.
+    """
+
+    encoder: str | None = "minilm"
+    layers: list[int] | None = None
+    token: str | None = None
+    grader: str = "alias"
+    shared_questions: SharedQuestions = "refuse"
+    folds: int = 5
+    labels: tuple[int, ...] = (25, 50, 100)
+    draws: int = 2
+    caution: float = 1.0
+    seed: int = 0
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.draws < 1 or self.resamples < 1 or any(count < 1 for count in self.labels):
+            raise EvaluationError(
+                f"expected labels, draws and resamples of at least 1, got {list(self.labels)}, {self.draws} and "
+                f"{self.resamples}"
+            )
+
+
 @dataclass(frozen=True)
 class Pair:
     """A transfer: what is fitted on, and what is evaluated.
@@ -39,27 +78,34 @@ class Pair:
         return self.sources == (self.target,)
 
 
-def load_sets(paths: Sequence[str | Path], load: Callable[[str | Path], EvaluationSet]) -> dict[str, EvaluationSet]:
-    """Load each file or store once, by name.
+def load_sets(
+    paths: Sequence[str], load: Callable[[Path], EvaluationSet]
+) -> tuple[dict[str, EvaluationSet], dict[str, str]]:
+    """Load each file or store once.
 
     Args:
         paths: Files and stores; one may be named several times.
         load: Loads one.
 
+    Returns:
+        The sets by name, and each path's name.
+
     Raises:
-        EvaluationError: If two different ones have the same name.
+        EvaluationError: If two different files or stores have the same name.
     """
     sets: dict[str, EvaluationSet] = {}
-    whence: dict[str, Path] = {}
-    for path in dict.fromkeys(Path(path).expanduser().resolve() for path in paths):
+    names: dict[Path, str] = {}
+    resolved = {path: Path(path).expanduser().resolve() for path in paths}
+    for path in dict.fromkeys(resolved.values()):
         found = load(path)
         if found.name in sets:
+            first = next(other for other, name in names.items() if name == found.name)
             raise EvaluationError(
-                f"{whence[found.name]} and {path}: expected files and stores of different names, got '{found.name}' "
-                "twice; rename one, since tables go by names"
+                f"{first} and {path}: expected files and stores of different names, got '{found.name}' twice; rename "
+                "one, since tables go by names"
             )
-        sets[found.name], whence[found.name] = found, path
-    return sets
+        sets[found.name], names[path] = found, found.name
+    return sets, {path: names[where] for path, where in resolved.items()}
 
 
 def matrix_pairs(sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:

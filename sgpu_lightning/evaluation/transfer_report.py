@@ -14,17 +14,9 @@ import numpy as np
 from sgpu_lightning.__about__ import __version__
 from sgpu_lightning.evaluation.heatmap import draw_heat_map
 from sgpu_lightning.evaluation.report import Row, markdown, rich_table, write_csv
-from sgpu_lightning.evaluation.transfer import (
-    ALIGNED,
-    IN_MODEL,
-    SHIFT,
-    ZERO,
-    Setting,
-    TransferResult,
-    TransferSettings,
-    rows_of,
-)
-from sgpu_lightning.evaluation.transfer_plan import Sets
+from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, SHIFT, ZERO, TransferResult, rows_of
+from sgpu_lightning.evaluation.transfer_measure import Setting
+from sgpu_lightning.evaluation.transfer_plan import Sets, TransferSettings
 from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -117,8 +109,13 @@ def show(results: Sequence[TransferResult], sets: Sets) -> list[Table]:
     if len({result.pair.sources for result in results}) > 1 and len(results) > _FEW_PAIRS and _is_matrix(results):
         for metric, name in _MAPS:
             values, rows, columns = matrix(results, metric, name)
-            cells = [{"source": row} | dict(zip(columns, line, strict=True)) for row, line in zip(rows, values.tolist(), strict=True)]
-            tables.append(rich_table(f"{metric}, {name} (in-model where source is target)", ("source", *columns), cells))
+            cells = [
+                {"source": row} | dict(zip(columns, line, strict=True))
+                for row, line in zip(rows, values.tolist(), strict=True)
+            ]
+            tables.append(
+                rich_table(f"{metric}, {name} (in-model where source is target)", ("source", *columns), cells)
+            )
         return tables
     return [rich_table(*table) for table in tables_of(results, sets)]
 
