@@ -10,7 +10,13 @@ from jsonargparse import auto_cli
 
 
 def select(
-    predictions: Path, *, risk: float = 0.1, confidence: float = 0.95, seed: int = 0, out: Path | None = None
+    predictions: Path,
+    *,
+    risk: float = 0.1,
+    confidence: float = 0.95,
+    start: float | None = None,
+    seed: int = 0,
+    out: Path | None = None,
 ) -> None:
     """Find the threshold on P(correct) that keeps the error rate of answered questions below a risk, with confidence.
 
@@ -21,6 +27,8 @@ def select(
         predictions: JSON Lines with p_correct and label, as 'sgpu predict' writes them.
         risk: The greatest share of wrong answers among the answered questions, between 0 and 1.
         confidence: With which the risk is kept, between 0 and 1.
+        start: The strictest threshold tried, chosen without these predictions; null for 1 - risk. Greater for a
+            predictor known to be too sure.
         seed: Draws one answer set of each group where groups have several.
         out: A file for the threshold and what it is certified on, as JSON.
     """
@@ -32,7 +40,7 @@ def select(
     console = Console(highlight=False)
     found = read_calibration_sets(predictions)
     rule = certify_threshold(
-        found.probs, found.labels, risk=risk, confidence=confidence, groups=found.groups, seed=seed
+        found.probs, found.labels, risk=risk, confidence=confidence, start=start, groups=found.groups, seed=seed
     )
     console.print(str(rule), markup=False)
     if found.groups is not None and rule.sets < len(found.labels):

@@ -4,8 +4,9 @@ Answering where P(correct) is at least t, the error rate among what is answered 
 It is no monotone function of t, and the promise is to hold with a confidence: conformal risk control
 [Angelopoulos2024], which bounds the expectation of monotone losses, is not the tool. Learn then Test [Angelopoulos2021]
 is: of n answered calibration sets the wrong ones are Binomial(n, R(t)), and fixed-sequence testing goes down a fixed
-grid of thresholds, from the strictest, as long as the exact binomial test rejects R(t) > risk. No correction for many
-tests is needed.
+grid of thresholds as long as the exact binomial test rejects R(t) > risk. Neither a correction for many tests nor any
+assumption on R or on P(correct) is needed. Testing starts at 1 - risk, where a calibrated predictor keeps the risk by
+far, and where many more sets are answered than at stricter thresholds, which few sets could certify.
 
 References:
     [Angelopoulos2021] Angelopoulos, Bates, Candes, Jordan and Lei, "Learn then Test: Calibrating Predictive Algorithms
@@ -32,7 +33,7 @@ from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.metrics.functional import Interval
 from sgpu_lightning.metrics.functional.inputs import check_inputs
 
-GRID = tuple(step / 200 for step in range(199, -1, -1))  # fixed beforehand, or the tests would not be valid
+STEPS = 200  # of the grid between 0 and 1; fixed beforehand, or the tests would not be valid
 
 
 class SelectiveError(SGPUError):
@@ -83,48 +84,49 @@ def certify_threshold(
     *,
     risk: float = 0.1,
     confidence: float = 0.95,
+    start: float | None = None,
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> SelectiveRule:
     """Find the lowest threshold that keeps the error rate of answered questions below a risk, see [Angelopoulos2021].
 
     With probability ``confidence`` over the calibration sets, R(threshold) <= risk on new questions like them. They
-    must not have been used to fit the predictor. Thresholds at which too few sets are answered for any outcome to
-    certify them are passed over; that assumes that below the first threshold that is not good enough answers are wrong
-    at a rate of at least ``risk`` too, as they are where P(correct) orders answers at all.
+    must not have been used to fit the predictor.
 
     Args:
         probs: Held-out P(correct) of each calibration set, [n], in [0, 1].
         labels: 1 if the answer is right else 0, [n].
         risk: The greatest share of wrong answers among answered ones, in (0, 1).
         confidence: 1 - delta, in (0, 1).
+        start: The strictest threshold tried, in [0, 1], chosen without these sets; None for 1 - risk. Greater for a
+            predictor known to be too sure.
         groups: What sets belong to, [n]; sets of one group are not independent, so one of each is drawn, and the
             promise is for a set drawn from a random group. None where each is on its own.
         seed: Of that draw.
 
     Raises:
-        SelectiveError: If risk or confidence is out of range.
+        SelectiveError: If risk, confidence or start is out of range.
         ValueError: If ``probs`` or ``labels`` is not as described.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr  # the binomial distribution function
 
     for name, value in (("risk", risk), ("confidence", confidence)):
         if not 0.0 < value < 1.0:
             raise SelectiveError(f"{name}: expected a number between 0 and 1, got {value}")
+    first = 1.0 - risk if start is None else start
+    if not 0.0 <= first <= 1.0:
+        raise SelectiveError(f"start: expected a threshold in [0, 1], got {start}")
     probs, labels = check_inputs(probs, labels)
     if groups is not None:
         rows = _one_of_each(groups, len(probs), seed)
         probs, labels = probs[rows], labels[rows]
-    fewest = math.ceil(math.log(1.0 - confidence) / math.log(1.0 - risk) - 1e-9)
     found, answered, wrong = None, 0, 0
-    for threshold in GRID:
-        chosen = probs >= threshold
+    for step in range(round(first * STEPS), -1, -1):
+        chosen = probs >= step / STEPS
         count, errors = int(chosen.sum()), int((labels[chosen] == 0).sum())
-        if count < fewest:
-            continue
-        if float(binom.cdf(errors, count, risk)) > 1.0 - confidence:
+        if float(bdtr(errors, count, risk)) > 1.0 - confidence:
             break
-        found, answered, wrong = threshold, count, errors
+        found, answered, wrong = step / STEPS, count, errors
     return SelectiveRule(
         threshold=found,
         risk=risk,
@@ -133,7 +135,7 @@ def certify_threshold(
         answered=answered,
         wrong=wrong,
         sets=len(probs),
-        fewest=fewest,
+        fewest=math.ceil(math.log(1.0 - confidence) / math.log(1.0 - risk) - 1e-9),
     )
 
 

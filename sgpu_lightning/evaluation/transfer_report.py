@@ -44,8 +44,8 @@ def ranking_row(result: TransferResult) -> dict[str, Any]:
     return row | {"aligned less in-model": found[ALIGNED].less_in_model["auroc"].difference}
 
 
-def calibration_row(result: TransferResult, names: Sequence[str], metric: str = "ece") -> dict[str, Any]:
-    """The ECE, or another metric, of one pair in every setting.
+def setting_row(result: TransferResult, names: Sequence[str], metric: str = "ece") -> dict[str, Any]:
+    """A metric of one pair in every setting.
 
     Args:
         result: Of the pair.
@@ -73,9 +73,11 @@ def tables_of(results: Sequence[TransferResult], sets: Sets) -> list[tuple[str, 
     ece_columns = (*_PAIR, "floor", *names)
     made: list[tuple[str, Sequence[str], list[Row]]] = []
     ranking: list[Row] = [ranking_row(result) for result in results]
-    ece: list[Row] = [calibration_row(result, names) for result in results]
-    brier: list[Row] = [calibration_row(result, names, "brier") for result in results]
+    ece: list[Row] = [setting_row(result, names) for result in results]
+    auarc: list[Row] = [setting_row(result, names, "auarc") for result in results]
+    brier: list[Row] = [setting_row(result, names, "brier") for result in results]
     made.append(("AUROC, mean over folds; difference of zero labels from in-model (95 %)", RANKING, ranking))
+    made.append(("AUARC, mean over folds", (*_PAIR, *names), auarc))
     made.append(("ECE of all held-out sets, and its floor", ece_columns, ece))
     made.append(("Brier score, mean over folds", (*_PAIR, *names), brier))
     return [(title, columns, rows + _means(results, rows, sets)) for title, columns, rows in made]
@@ -180,7 +182,7 @@ def _heat_maps(results: Sequence[TransferResult], out: Path) -> list[Path]:
         return files
     names, columns, files = setting_names(results), [result.pair.target for result in results], []
     for metric in ("auroc", "auarc", "ece", "brier"):
-        lines = [calibration_row(result, names, metric) for result in results]
+        lines = [setting_row(result, names, metric) for result in results]
         values = np.array([[line[name] for line in lines] for name in names])
         files += draw_heat_map(
             values,
