@@ -7,7 +7,8 @@ from torch import Tensor
 
 from sgpu_lightning.evaluation.evalset import EvaluationError
 from sgpu_lightning.evaluation.folds import hashed_folds
-from sgpu_lightning.evaluation.transfer_plan import Sets, TransferSettings
+from sgpu_lightning.evaluation.transfer_measure import Run
+from sgpu_lightning.evaluation.transfer_plan import Pair, Sets, TransferSettings
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
 
@@ -52,7 +53,9 @@ class SourceFits:
                     f"source {', '.join(names)}: {len(labels)} answer sets to fit on are of one class: expected right "
                     "and wrong answers; give more labelled answer sets"
                 )
-            self._fitted[key] = fit_classifier(features, labels, self.sets[names[0]].widths).freeze()
+            first = self.sets[names[0]]
+            fitted = fit_classifier(features, labels, first.widths, agreement=first.agreement)
+            self._fitted[key] = fitted.freeze()
         return self._fitted[key]
 
     def predict(self, names: tuple[str, ...], target: str, *, aligned: bool = False, cross_fit: bool) -> Tensor:
@@ -72,6 +75,25 @@ class SourceFits:
             rows = folds == fold
             p_correct[rows] = self.get(names, fold, aligned=aligned)(features[rows]).p_correct
         return p_correct
+
+    def warm_run(self, pair: Pair, drawn: Tensor, others: Tensor) -> Run:
+        """P(correct) by GPs fitted on a few of the target's labels, with the aligned source's as their mean function.
+
+        Args:
+            pair: Source and target.
+            drawn: Rows of the target that are labelled, [k].
+            others: Rows to predict, of other folds, [m]; where questions are shared, each fold by a warm start from the
+                source without it.
+        """
+        target, features, folds = self.sets[pair.target], self.features[True][pair.target], self.folds[pair.target]
+        cross_fit = self.settings.shared_questions == "cross_fit"
+        p_correct = torch.zeros(len(folds), dtype=torch.float64)
+        for fold in torch.unique(folds[others]).tolist() if cross_fit else [None]:
+            source = self.get(pair.sources, fold, aligned=True)
+            fitted = fit_classifier(features[drawn], target.labels[drawn], target.widths, warm_start=source)
+            rows = others if fold is None else others[folds[others] == fold]
+            p_correct[rows] = fitted.freeze()(features[rows]).p_correct
+        return Run(others, p_correct[others])
 
 
 def _aligned(features: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from sgpu_lightning.evaluation.source_fits import SourceFits
 from sgpu_lightning.evaluation.transfer_measure import METRICS, Measure, Run, Setting
 from sgpu_lightning.evaluation.transfer_plan import Pair, TransferSettings
 
-IN_MODEL, ZERO, ALIGNED, SHIFT, MAP = "in-model", "zero labels", "aligned", "label shift", "map"
+IN_MODEL, ZERO, ALIGNED, SHIFT = "in-model", "zero labels", "aligned", "label shift"
+MAP, WARM = "map", "warm start"  # with some of the target's labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ def transfer(pair: Pair, fits: SourceFits) -> TransferResult:
             drawn = list(draw_labels(folds, count, settings))
             if drawn:
                 found.append(measure(MAP, count, [_map_run(shifted, target.labels, *rows) for rows in drawn]))
+                found.append(measure(WARM, count, [fits.warm_run(pair, *rows) for rows in drawn]))
             else:
                 fewest = int(torch.bincount(folds).min())
                 left_out.append(f"{count} labels: a fold of {pair.target} has only {fewest} answer sets to draw from")

@@ -37,7 +37,8 @@ class Setting:
     Args:
         name: ``in-model``; ``zero labels``; ``aligned``: each set's features standardised on its own unlabelled answer
             sets; ``label shift``: aligned, and corrected for another share of right answers; ``map``: that, by a
-            monotone map learned from target labels.
+            monotone map learned from target labels. ``warm start``: a GP fitted on target labels, whose mean function
+            is the aligned source's latent mean.
         labels: How many target labels; 0 for none, -1 for all but a fold's.
         runs: One, or one for each draw of labels.
         metrics: Averaged over runs. ``auroc``, ``auarc`` and ``brier`` are means over folds, as in a comparison;

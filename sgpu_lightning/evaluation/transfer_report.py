@@ -29,7 +29,7 @@ RANKING = (*_PAIR, IN_MODEL, ZERO, "difference", "low", "high", ALIGNED, "aligne
 
 
 def _name(setting: Setting) -> str:
-    return f"{setting.labels} labels" if setting.labels > 0 else setting.name
+    return f"{setting.name} {setting.labels}" if setting.labels > 0 else setting.name
 
 
 def ranking_row(result: TransferResult) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sgpu_lightning.evaluation import source_fits
 from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet, load_evaluation_set
 from sgpu_lightning.evaluation.folds import hashed_folds
 from sgpu_lightning.evaluation.source_fits import SourceFits
-from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, MAP, SHIFT, ZERO, draw_labels, transfer
+from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, MAP, SHIFT, WARM, ZERO, draw_labels, transfer
 from sgpu_lightning.evaluation.transfer_plan import (
     Pair,
     TransferSettings,
@@ -132,7 +132,9 @@ class TestTransfer:
         monkeypatch.setattr(
             source_fits,
             "fit_classifier",
-            lambda features, *rest: seen.append({tuple(row) for row in features.tolist()}) or fitted(features, *rest),
+            lambda features, *rest, **more: (
+                seen.append({tuple(row) for row in features.tolist()}) or fitted(features, *rest, **more)
+            ),
         )
         fits = SourceFits(sets, QUICK)
         fits.predict(("a",), "b", cross_fit=True)
@@ -145,15 +147,28 @@ class TestTransfer:
     def test_each_fit_is_made_once_and_serves_in_model_and_transfer(self, sets, monkeypatch):
         made = []
         fitted = source_fits.fit_classifier
-        monkeypatch.setattr(source_fits, "fit_classifier", lambda *args: made.append(1) or fitted(*args))
+        monkeypatch.setattr(
+            source_fits,
+            "fit_classifier",
+            lambda *args, **more: made.append("warm_start" in more) or fitted(*args, **more),
+        )
         fits = SourceFits(sets, QUICK)
         for pair in (Pair(("a",), "b"), Pair(("b",), "a"), Pair(("a",), "a")):
             transfer(pair, fits)
-        assert len(made) == 2 * 2 * QUICK.folds  # two sources, plain and aligned
+        assert made.count(False) == 2 * 2 * QUICK.folds  # two sources, plain and aligned
 
     def test_settings_are_reported_apart(self, result):
         names = [(one.name, one.labels) for one in result.settings]
-        assert names == [(IN_MODEL, -1), (ZERO, 0), (ALIGNED, 0), (SHIFT, 0), (MAP, 25), (MAP, 50)]
+        assert names == [
+            (IN_MODEL, -1),
+            (ZERO, 0),
+            (ALIGNED, 0),
+            (SHIFT, 0),
+            (MAP, 25),
+            (WARM, 25),
+            (MAP, 50),
+            (WARM, 50),
+        ]
 
     def test_figures_are_those_of_the_predictions_over_folds(self, sets, result):
         labels, zero = sets["b"].labels.numpy(), result.get(ZERO)
@@ -234,9 +249,9 @@ class TestVerb:
         assert data["a"]["vectors"][0]["dim"] == 16
         with Path("run/matrix.csv").open() as stream:
             rows = list(csv.DictReader(stream))
-        assert [row["setting"] for row in rows][:5] == [IN_MODEL, ZERO, ALIGNED, SHIFT, MAP]
+        assert [row["setting"] for row in rows][:6] == [IN_MODEL, ZERO, ALIGNED, SHIFT, MAP, WARM]
         assert "| source | target |" in Path("run/matrix.md").read_text()
-        assert len(json.loads(Path("run/matrix.json").read_text())["rows"]) == len(rows) == 10
+        assert len(json.loads(Path("run/matrix.json").read_text())["rows"]) == len(rows) == 12
         maps = {file.name for file in Path("run/maps").iterdir()}
         assert {"auroc-zero-labels.svg", "ece-label-shift.png"} <= maps
         table = pq.read_table("run/predictions.parquet").to_pylist()
