@@ -37,7 +37,7 @@ def select(
     from sgpu_lightning.evaluation.calibration_sets import read_calibration_sets
     from sgpu_lightning.evaluation.selective import certify_threshold
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     found = read_calibration_sets(predictions)
     rule = certify_threshold(
         found.probs, found.labels, risk=risk, confidence=confidence, start=start, groups=found.groups, seed=seed
