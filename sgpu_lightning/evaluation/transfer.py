@@ -63,34 +63,33 @@ def transfer(pair: Pair, fits: SourceFits) -> TransferResult:
     Raises:
         EvaluationError: If a fold of the target has a single class.
     """
-    settings, target = fits.settings, fits.sets[pair.target]
-    folds = fits.folds[pair.target]
+    settings, target, folds = fits.settings, fits.sets[pair.target], fits.folds[pair.target]
     require_both_classes(folds, target.labels, settings.folds, pair.target)
     in_model = fits.predict((pair.target,), pair.target, cross_fit=True)
-    source = torch.cat([fits.sets[name].labels for name in pair.sources])
     measure = Measure(target, folds, in_model, settings)
     found = [measure(IN_MODEL, -1, [_all(in_model)])]
+    source_accuracy = float(torch.cat([fits.sets[name].labels for name in pair.sources]).mean())
     estimated, left_out = None, []
     if not pair.in_model:
         cross_fit = settings.shared_questions == "cross_fit"
         zero = fits.predict(pair.sources, pair.target, cross_fit=cross_fit)
         aligned = fits.predict(pair.sources, pair.target, aligned=True, cross_fit=cross_fit)
-        shifted, estimated = correct_label_shift(aligned, float(source.mean()), settings.caution)
-        found += [measure(ZERO, 0, [_all(zero)]), measure(ALIGNED, 0, [_all(aligned)])]
-        found.append(measure(SHIFT, 0, [_all(shifted)]))
+        shifted, estimated = correct_label_shift(aligned, source_accuracy, settings.caution)
+        for name, p_correct in ((ZERO, zero), (ALIGNED, aligned), (SHIFT, shifted)):
+            found.append(measure(name, 0, [_all(p_correct)]))
         for count in settings.labels:
             drawn = list(draw_labels(folds, count, settings))
-            if drawn:
-                found.append(measure(MAP, count, [_map_run(shifted, target.labels, *rows) for rows in drawn]))
-                found.append(measure(WARM, count, [fits.warm_run(pair, *rows) for rows in drawn]))
-            else:
+            if not drawn:
                 fewest = int(torch.bincount(folds).min())
                 left_out.append(f"{count} labels: a fold of {pair.target} has only {fewest} answer sets to draw from")
+                continue
+            found.append(measure(MAP, count, [_map_run(shifted, target.labels, *rows) for rows in drawn]))
+            found.append(measure(WARM, count, [fits.warm_run(pair, *rows) for rows in drawn]))
     return TransferResult(
         pair=pair,
         sets=len(target),
         accuracy=target.accuracy,
-        source_accuracy=float(source.mean()),
+        source_accuracy=source_accuracy,
         estimated_accuracy=estimated,
         settings=found,
         left_out=left_out,
