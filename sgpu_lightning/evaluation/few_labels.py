@@ -36,8 +36,10 @@ def few_label_map(p_correct: Tensor, labels: Tensor) -> Map:
     """
     slope, offset, prior = _grid()
     z = _logit(p_correct)
-    latent = slope[:, None] * z + offset[:, None]
-    fit = torch.where(labels.double() == 1.0, logsigmoid(latent), logsigmoid(-latent)).sum(1)
+    sign = 2.0 * labels.double() - 1.0
+    # A slope at a time: all nodes at once would not fit into memory with very many labels.
+    parts = zip(slope.split(_OFFSETS), offset.split(_OFFSETS), strict=True)
+    fit = torch.cat([logsigmoid(sign * (a[:, None] * z + b[:, None])).sum(1) for a, b in parts])
     weight = torch.softmax(prior + fit, 0)
     kept = weight > _NEGLIGIBLE
     slope, offset, weight = slope[kept], offset[kept], weight[kept] / weight[kept].sum()

@@ -84,12 +84,12 @@ class TestFewLabels:
         assert torch.allclose(few_label_map(p[:0], p[:0])(p), p, atol=0.01)
 
     def test_with_very_many_it_is_platts_map(self):
-        scores, labels = two_classes(0.7, 40_000, seed=5)
+        scores, labels = two_classes(0.7, 10_000, seed=5)
         p = torch.sigmoid(1.5 * scores - 0.5)
         fitted = LogisticRegression(C=1e6).fit(torch.logit(p).numpy()[:, None], labels.numpy())
         grid = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
         expected = expit(fitted.coef_[0, 0] * torch.logit(grid).numpy() + fitted.intercept_[0])
-        assert few_label_map(p, labels)(grid).numpy() == pytest.approx(expected, abs=0.01)
+        assert few_label_map(p, labels)(grid).numpy() == pytest.approx(expected, abs=0.02)
 
     def test_fifty_labels_mend_a_wrong_share_on_average(self):
         gains = []
