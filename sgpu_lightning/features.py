@@ -116,6 +116,22 @@ class AnswerFeatures(nn.Module):
             "learn_layers": self.learn_layers,
         }
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make an extractor of the same kind, JSON-ready."""
+        linear = self.projection
+        return {
+            "blocks": list(self.blocks),
+            "size": self.size,
+            "floor": self.floor,
+            "kernel": self.kernel,
+            "gamma": self.log_gamma.exp().item(),
+            "learn_gamma": self.learn_gamma,
+            "projection": None if linear is None else [linear.in_features, linear.out_features],
+            "num_layers": len(self.layer_logits),
+            "learn_layers": self.learn_layers,
+        }
+
     def extra_repr(self) -> str:
         """What the features are; two extractors that print the same and learn nothing give the same."""
         return (

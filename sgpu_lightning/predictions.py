@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,12 @@ def prediction_records(batches: Iterable[tuple[Tensor, Prediction]], table: Answ
 
 
 def write_predictions(path: Path, batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable) -> int:
-    """Write `prediction_records` to a file, which appears only when it is whole.
+    """Write `prediction_records` to a file; see `write_records`."""
+    return write_records(path, prediction_records(batches, table))
+
+
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
+    """Write JSON Lines to a file, which appears only when it is whole.
 
     Returns:
         How many records were written.
@@ -47,11 +53,14 @@ def write_predictions(path: Path, batches: Iterable[tuple[Tensor, Prediction]], 
     if path.is_dir():
         raise SGPUError(f"{path}: expected a file to write predictions to, got a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     count = 0
-    with partial.open("w", encoding="utf-8") as stream:
-        for record in prediction_records(batches, table):
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-            count += 1
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            for record in records:
+                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+                count += 1
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return count

@@ -23,6 +23,9 @@ VERBS = {
     "test": ("lightning", "metrics on the test sets"),
     "compare": ("compare", "SGPU against every other score, cross-validated"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
+    "export": ("export", "make a portable predictor of a checkpoint"),
+    "score": ("score", "P(correct) of answer sets by a portable predictor"),
+    "push": ("push", "upload a portable predictor to a hub"),
 }
 
 
