@@ -13,6 +13,7 @@ def export(
     out: Path,
     title: str | None = None,
     license: str | None = None,
+    notes: str = "",
     answers: list[str] | None = None,
     cache_dir: str | None = None,
     onnx: bool = False,
@@ -28,6 +29,7 @@ def export(
         out: The new folder.
         title: What the card is headed with; null for the folder's name.
         license: The predictor's licence, as the hub names it, for example ``mit``.
+        notes: Further text for the card, such as whose the data are.
         answers: Where the fit's answer files and stores are now; null for where they were.
         cache_dir: Where vectors of texts are remembered; null for the checkpoint's own choice.
         onnx: Write the GP as ONNX beside the folder as well, to OUT.onnx; needs the extra [onnx].
@@ -43,7 +45,7 @@ def export(
     require_free(out, overwrite)  # before anything is read
     with quiet():
         module, data = open_checkpoint(checkpoint, answers=answers, cache_dir=cache_dir)
-        predictor = make_predictor(module, data, title=title or out.resolve().name, license=license)
+        predictor = make_predictor(module, data, title=title or out.resolve().name, license=license, notes=notes)
     predictor.save_pretrained(out, overwrite=overwrite)
     if onnx:
         write_onnx(predictor.model.gp, out.with_name(out.name + ".onnx"))

@@ -97,7 +97,7 @@ def _data(config: PredictorConfig) -> str:
 | vectors | {_cell([describe_specs(config.vectors)])} |
 | features | {_cell(config.features.get("blocks", ()))} |
 | fingerprint | `{data.fingerprint[:16]}` |
-"""
+""" + (f"\n{config.notes}\n" if config.notes else "")
 
 
 def _evaluation(config: PredictorConfig, picture: str | None) -> str:

@@ -110,6 +110,7 @@ class PredictorConfig:
     Args:
         title: What the card is headed with.
         license: The predictor's licence, as the hub names it; null where none was given.
+        notes: Further text for the card, such as whose the data are.
         features: Arguments of `AnswerFeatures`.
         gp: Arguments of `FrozenGP.of_shape`.
         vectors: What made the vectors, one for each layer. Hidden states may come from a model of any width.
@@ -126,6 +127,7 @@ class PredictorConfig:
 
     title: str
     license: str | None = None
+    notes: str = ""
     features: dict[str, Any]
     gp: dict[str, Any]
     vectors: tuple[VectorSpec, ...]

@@ -53,5 +53,5 @@ def warn_of_share(unlike: int, sets: int, config: PredictorConfig) -> None:
             f"{unlike} of {sets} answer sets ({unlike / sets:.0%}) look unlike those the predictor was fitted on "
             f"({usual:.0%} is usual): their P(correct) may be off; see 'unlike_training' of each",
             UnlikeTrainingWarning,
-            stacklevel=2,
+            stacklevel=3,
         )

@@ -38,7 +38,12 @@ NUM_BINS = 15
 
 
 def make_predictor(
-    module: SGPUModule, data: AnswerDataModule, *, title: str = "P(correct)", license: str | None = None
+    module: SGPUModule,
+    data: AnswerDataModule,
+    *,
+    title: str = "P(correct)",
+    license: str | None = None,
+    notes: str = "",
 ) -> SGPUPredictor:
     """Freeze a fitted module, and measure it on its data.
 
@@ -47,6 +52,7 @@ def make_predictor(
         data: What it was fitted on, with the sets held out from fitting.
         title: What the predictor's card is headed with.
         license: The predictor's licence, as the hub names it, for example ``mit``.
+        notes: Further text for the card.
 
     Raises:
         PredictorError: If the module is not fitted, or the data are not what it was fitted on.
@@ -63,6 +69,7 @@ def make_predictor(
     config = PredictorConfig(
         title=title,
         license=license,
+        notes=notes,
         features=model.features.settings,
         gp=model.gp.settings,
         vectors=tuple(replace(spec, source=_without_folders(spec.source)) for spec in module.vector_specs),
