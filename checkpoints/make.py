@@ -62,13 +62,13 @@ def _some(file: Path) -> Iterator[AnswerSet]:
         yield replace(record, answers=tuple(record.answers[i] for i in kept), logprobs=logprobs, meta={})
 
 
-def make_testbed(out: Path, console: Console, *, questions: int | None = None, steps: int | None = None) -> list[Path]:
+def make_testbed(out: Path, console: Console) -> list[Path]:
     """White-box predictors of the testbed's models: what ``sgpu demo`` fits."""
     from sgpu_lightning.testbed.demo import run_demo
 
     made = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, fitted in run_demo(Path(scratch), console, questions=questions, steps=steps).items():
+        for name, fitted in run_demo(Path(scratch), console).items():
             model, setting = name.split(", ")
             if setting == "white-box":
                 module, data = open_checkpoint(fitted.checkpoint)

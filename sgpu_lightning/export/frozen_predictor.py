@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -87,16 +87,24 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
         with torch.device("meta"):
             features = AnswerFeatures(**config.features)
             gp = FrozenGP.of_shape(**config.gp)
-            expected = features.num_features
+            expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise PredictorError(f"{where}: config.json: features or gp: {error}") from error
-    if config.gp["num_features"] != expected or config.features.get("num_layers", 1) != len(config.vectors):
+    if takes != {expected} or config.features.get("num_layers", 1) != len(config.vectors):
         raise PredictorError(
             f"{where}: config.json: its feature blocks give {expected} features, its GP takes "
-            f"{config.gp['num_features']}; they take {config.features.get('num_layers', 1)} layers of vectors, it "
+            f"{', '.join(map(str, sorted(takes - {expected}) or takes))}; they take {config.features.get('num_layers', 1)} layers of vectors, it "
             f"names {len(config.vectors)}: these must agree"
         )
     return FrozenPredictor(features, gp)
+
+
+def _with_bases(gp: FrozenGP) -> Iterator[FrozenGP]:
+    """The GP, and the ones it was warm-started from."""
+    one: FrozenGP | None = gp
+    while one is not None:
+        yield one
+        one = one.base
 
 
 def _require_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:

@@ -17,6 +17,8 @@ from sgpu_lightning.export import PredictorError
 from sgpu_lightning.export.files import MAX_BYTES
 from sgpu_lightning.export.schema import SchemaError
 
+SHAPE = {"kernel": "rbf", "num_features": 27, "num_inducing": 16}
+
 
 class Payload:
     """What a pickle of it does when it is loaded."""
@@ -126,7 +128,10 @@ class TestConfig:
             ({"features": {"blocks": ["spectrum"]}}, "its feature blocks give 10 features, its GP takes 27"),
             ({"features": {"blocks": ["spectrum", "os.system"]}}, "features: expected distinct blocks out of spectrum"),
             ({"features": {"blocks": ["spectrum"], "evil": 1}}, "unexpected keyword argument 'evil'"),
-            ({"features": {"blocks": ["spectrum"], "size": 10**15, "floor": 1e-30}}, "features, its GP takes 27"),
+            ({"features": {"blocks": ["spectrum"], "size": 10**15, "floor": 1e-30}}, "num_eigenvalues: expected 3 to"),
+            ({"gp": SHAPE | {"base": SHAPE | {"num_features": 5}}}, "features, its GP takes 5"),
+            ({"gp": SHAPE | {"base": SHAPE}}, "tensor 'gp.base.alpha' is missing"),
+            ({"gp": SHAPE | {"base": 7}}, "features or gp: "),
             ({"features": []}, "config.json: features: expected an object, got list"),
             ({"title": None}, "config.json: key 'title' is missing"),
             ({"title": 7}, "config.json: title: expected a string, got int 7"),

@@ -36,6 +36,19 @@ def test_predictions_are_those_of_gpytorch_on_the_fitted_module(settings, tmp_pa
     assert torch.equal(loaded.p_correct, made.module(run).p_correct)
 
 
+def test_a_warm_started_predictor_carries_the_one_it_started_from(white, tmp_path):
+    toy_store(tmp_path / "store", count=60)
+    data = AnswerDataModule(str(tmp_path / "store"), encoder=None, test_fraction=0.0)
+    module = SGPUModule(white.module.hparams["features"], warm_start=str(white.checkpoint), num_inducing=8)
+    made = make(data, tmp_path / "store", tmp_path, module)
+    run = next(data.table.runs())
+    with torch.no_grad():
+        expected = made.module.gp(made.module.features(run))
+    loaded = made.load()
+    torch.testing.assert_close(loaded.model(run).p_correct, expected.p_correct, atol=1e-10, rtol=0)
+    assert loaded.config.gp["base"] == white.load().config.gp
+
+
 def test_the_extractors_settings_are_its_arguments():
     features = AnswerFeatures(["spectrum"], projection=(5, 3), num_layers=2, learn_layers=True, gamma=2.0)
     assert features.settings.keys() == inspect.signature(AnswerFeatures).parameters.keys()

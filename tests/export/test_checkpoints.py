@@ -81,9 +81,10 @@ def test_without_licensed_sets_it_says_so(tmp_path):
         make.make_general(tmp_path, tmp_path / "out")
 
 
-@pytest.mark.slow
-def test_the_testbeds_predictors_score_their_models_answers(tmp_path):
-    made = make.make_testbed(tmp_path, Console(quiet=True), questions=120, steps=20)
-    assert [folder.name for folder in made] == ["testbed-small", "testbed-large", "testbed-digits"]
+def test_the_testbeds_white_box_fits_become_predictors(white, black, tmp_path, monkeypatch):
+    fits = {"small, white-box": white, "small, black-box": black, "digits, white-box": white}  # the demo has a test
+    monkeypatch.setattr("sgpu_lightning.testbed.demo.run_demo", lambda *_, **__: fits)
+    made = make.make_testbed(tmp_path, Console(quiet=True))
+    assert [folder.name for folder in made] == ["testbed-small", "testbed-digits"]
     for folder in made:
-        assert not SGPUPredictor.from_pretrained(folder).is_black_box
+        assert SGPUPredictor.from_pretrained(folder).config.vectors == white.load().config.vectors
