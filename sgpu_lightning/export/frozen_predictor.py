@@ -90,11 +90,12 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
             expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise PredictorError(f"{where}: config.json: features or gp: {error}") from error
-    if takes != {expected} or config.features.get("num_layers", 1) != len(config.vectors):
+    layers = len(features.layer_logits)
+    if takes != {expected} or layers != len(config.vectors):
         raise PredictorError(
             f"{where}: config.json: its feature blocks give {expected} features, its GP takes "
-            f"{', '.join(map(str, sorted(takes - {expected}) or takes))}; they take {config.features.get('num_layers', 1)} layers of vectors, it "
-            f"names {len(config.vectors)}: these must agree"
+            f"{', '.join(map(str, sorted(takes)))}; they take {layers} layers of vectors, it names "
+            f"{len(config.vectors)}: these must agree"
         )
     return FrozenPredictor(features, gp)
 

@@ -129,7 +129,7 @@ class TestConfig:
             ({"features": {"blocks": ["spectrum", "os.system"]}}, "features: expected distinct blocks out of spectrum"),
             ({"features": {"blocks": ["spectrum"], "evil": 1}}, "unexpected keyword argument 'evil'"),
             ({"features": {"blocks": ["spectrum"], "size": 10**15, "floor": 1e-30}}, "num_eigenvalues: expected 3 to"),
-            ({"gp": SHAPE | {"base": SHAPE | {"num_features": 5}}}, "features, its GP takes 5"),
+            ({"gp": SHAPE | {"base": SHAPE | {"num_features": 5}}}, "features, its GP takes 5, 27"),
             ({"gp": SHAPE | {"base": SHAPE}}, "tensor 'gp.base.alpha' is missing"),
             ({"gp": SHAPE | {"base": 7}}, "features or gp: "),
             ({"features": []}, "config.json: features: expected an object, got list"),
