@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from sgpu_lightning.answers.vectors import describe_specs
 from sgpu_lightning.export.config import Evaluation, Interval, PredictorConfig
 from sgpu_lightning.export.domain import FLAG_ABOVE
+from sgpu_lightning.export.scoring import describe_count
 
 _NAMES = {"auroc": "AUROC", "auarc": "AUARC", "prr": "PRR", "ece": "ECE", "brier": "Brier", "nll": "NLL"}
 
@@ -43,12 +44,10 @@ def _front_matter(config: PredictorConfig) -> str:
 
 
 def _use(config: PredictorConfig) -> str:
-    fewest, most = config.num_answers
-    count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     return f"""## Use
 
 For questions and models like those below, to rank answers by trust and to decide which to withhold.
-{_vectors(config)} Give {count} sampled answers a question. P(correct) is about {config.scored_answer}.
+{_vectors(config)} Give {describe_count(config)} to a question. P(correct) is about {config.scored_answer}.
 
 ```python
 from sgpu_lightning import SGPUPredictor

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sgpu_lightning.export.config import PredictorError
@@ -88,10 +89,17 @@ def find_folder(name: str | Path, revision: str | None = None) -> Path:
         raise PredictorError(f"{name}: no such folder; expected one written by 'sgpu export', or a hub id 'owner/name'")
     from huggingface_hub import snapshot_download
 
-    try:
+    with hub_errors(f"{name}: neither a folder here nor loadable from the hub"):
         return Path(snapshot_download(name, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
-    except (OSError, ValueError) as error:
-        raise PredictorError(f"{name}: neither a folder here nor loadable from the hub ({error})") from error
+
+
+@contextmanager
+def hub_errors(problem: str) -> Iterator[None]:
+    """Turn whatever the hub's client raises into a `PredictorError` that begins with ``problem``."""
+    try:
+        yield
+    except Exception as error:  # no connection, no repository, no right to write: each of another library's kind
+        raise PredictorError(f"{problem} ({error}); see 'hf auth login' and $HF_HUB_OFFLINE") from error
 
 
 def read_file(folder: Path, name: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sgpu_lightning.export.config import PredictorConfig, PredictorError
-from sgpu_lightning.export.files import CONFIG, FILES, WEIGHTS, is_hub_name, read_file
+from sgpu_lightning.export.files import CONFIG, FILES, WEIGHTS, hub_errors, is_hub_name, read_file
 from sgpu_lightning.export.frozen_predictor import from_bytes
 
 
@@ -33,7 +33,7 @@ def push_folder(folder: Path, repo_id: str, *, private: bool = False, revision: 
     config = PredictorConfig.from_bytes(read_file(folder, CONFIG), str(folder / CONFIG))
     from_bytes(read_file(folder, WEIGHTS), config, str(folder / WEIGHTS))
     api = HfApi(library_name="sgpu_lightning", library_version=config.sgpu_version)
-    try:
+    with hub_errors(f"{repo_id}: the hub did not take it"):
         api.create_repo(repo_id, private=private, exist_ok=True)
         commit = api.upload_folder(
             repo_id=repo_id,
@@ -42,6 +42,4 @@ def push_folder(folder: Path, repo_id: str, *, private: bool = False, revision: 
             revision=revision,
             commit_message=f"Upload {config.title}",
         )
-    except (OSError, ValueError) as error:
-        raise PredictorError(f"{repo_id}: the hub did not take it ({error}); see 'hf auth login'") from error
     return str(commit.commit_url)

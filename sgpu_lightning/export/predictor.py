@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from sgpu_lightning.answers.reader import OnError, Skipped
 from sgpu_lightning.answers.record import AnswerSet
+from sgpu_lightning.answers.vectors import describe_specs
 from sgpu_lightning.embedding.encoder import OFFLINE_ENCODER, Encoder
 from sgpu_lightning.embedding.memory import RememberingEncoder
 from sgpu_lightning.export.config import PredictorConfig, PredictorError
@@ -27,6 +28,7 @@ from sgpu_lightning.export.given import SetVectors, ready_source, records_of
 from sgpu_lightning.export.scoring import (
     CHUNK,
     Score,
+    describe_count,
     embedded,
     file_parts,
     needs_questions,
@@ -117,6 +119,10 @@ class SGPUPredictor:
             folder = Path(scratch) / "predictor"
             self.save_pretrained(folder)
             return push_folder(folder, repo_id, private=private, revision=revision)
+
+    def __repr__(self) -> str:
+        made_by, count = describe_specs(self.config.vectors), describe_count(self.config)
+        return f"SGPUPredictor('{self.config.title}': {made_by}; {count})"
 
     @property
     def is_black_box(self) -> bool:
@@ -248,7 +254,7 @@ class SGPUPredictor:
                 f"{path}: this predictor takes hidden states ({self.config.vectors[0].describe()}), which an answer "
                 "file does not hold: give a store made by 'sgpu sample'"
             )
-        return file_parts(path, self.config, self.encoder, on_error, skipped)
+        return file_parts(path, self.config, lambda: self.encoder, on_error, skipped)
 
     def _take(self, encoder: Encoder) -> None:
         from sgpu_lightning.embedding.embed import encoder_spec

@@ -99,12 +99,13 @@ def require_vectors(config: PredictorConfig, given: Sequence[VectorSpec]) -> Non
 def record_check(config: PredictorConfig) -> Callable[[AnswerSet, str], None]:
     """A check that refuses records the predictor was not made for, for `stream_answers`."""
     fewest, most = config.num_answers
+    expected = describe_count(config)
 
     def check(record: AnswerSet, where: str) -> None:
         if not fewest <= len(record.answers) <= most:
             raise RecordError(
-                f"{where}: key 'answers': expected {fewest} to {most} answers, the numbers this predictor was fitted "
-                f"on, got {len(record.answers)}; sample as many, or fit a predictor on sets of this size"
+                f"{where}: key 'answers': expected {expected}, which this predictor was fitted on, got "
+                f"{len(record.answers)}; sample as many, or fit a predictor on sets of this size"
             )
         characters = sum(map(len, record.answers)) + len(record.greedy or "") + len(record.question)
         if characters > MAX_CHARACTERS:
@@ -113,6 +114,12 @@ def record_check(config: PredictorConfig) -> Callable[[AnswerSet, str], None]:
             )
 
     return check
+
+
+def describe_count(config: PredictorConfig) -> str:
+    """How many answers a set must have: ``10 answers``, ``3 to 20 answers``."""
+    fewest, most = config.num_answers
+    return f"{fewest} answers" if fewest == most else f"{fewest} to {most} answers"
 
 
 def embedded(records: Sequence[AnswerSet], encoder: Encoder, *, questions: bool) -> ReadySource:
@@ -127,20 +134,20 @@ def embedded(records: Sequence[AnswerSet], encoder: Encoder, *, questions: bool)
 
 
 def file_parts(
-    path: Path, config: PredictorConfig, encoder: Encoder, on_error: OnError, skipped: Skipped
+    path: Path, config: PredictorConfig, encoder: Callable[[], Encoder], on_error: OnError, skipped: Skipped
 ) -> Iterator[ReadySource]:
     """An answer file, so many sets at a time, with vectors.
 
     Args:
         path: See `read_answers`.
         config: Whose numbers of answers the records must have.
-        encoder: Gives the vectors.
+        encoder: Gives the encoder, once there is something to embed.
         on_error: See `read_answers`.
         skipped: Likewise.
     """
     records = stream_answers(path, on_error=on_error, skipped=skipped, check=record_check(config))
     while part := list(itertools.islice(records, CHUNK)):
-        yield embedded(part, encoder, questions=needs_questions(config))
+        yield embedded(part, encoder(), questions=needs_questions(config))
 
 
 def store_parts(path: Path, config: PredictorConfig, encoder: Callable[[], Encoder] | None) -> Iterator[ReadySource]:

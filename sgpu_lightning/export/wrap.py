@@ -12,7 +12,7 @@ from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.export.config import PredictorError
 from sgpu_lightning.export.given import SetVectors
-from sgpu_lightning.export.scoring import Score
+from sgpu_lightning.export.scoring import Score, describe_count
 from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.recorder import decoder_layers
 from sgpu_lightning.sampling.sampled import Sampled
@@ -67,7 +67,7 @@ class WrappedModel:
             settings = replace(settings, num_answers=min(max(settings.num_answers, fewest), most))
         if not fewest <= settings.num_answers <= most:
             raise PredictorError(
-                f"num_answers: expected {fewest} to {most}, the numbers this predictor was fitted on, got "
+                f"num_answers: expected {describe_count(predictor.config)}, which this predictor was fitted on, got "
                 f"{settings.num_answers}"
             )
         if taken := {"layers", "token"} & options.keys():

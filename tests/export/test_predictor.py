@@ -88,9 +88,9 @@ def test_an_empty_list_of_answers_is_a_set_without_answers(black):
         (
             ["a"] * 9,
             {},
-            "answer set 0: key 'answers': expected 10 to 10 answers, the numbers this predictor was fitted on",
+            "answer set 0: key 'answers': expected 10 answers, which this predictor was fitted on, got 9",
         ),
-        (["a"] * 10_000, {}, "expected 10 to 10 answers, .* got 10000"),
+        (["a"] * 10_000, {}, "expected 10 answers, .* got 10000"),
         (["a" * 500_000] * 10, {}, "expected texts of at most 4,000,000 characters in all, got 5,000,000"),
     ],
 )

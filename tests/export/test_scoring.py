@@ -77,7 +77,7 @@ def test_ids_may_come_twice_since_remembering_them_all_takes_memory(predictor, t
 
 
 BAD = {
-    "N outside the range": (json.dumps(toy_rows(1)[0] | {"answers": ["a"] * 3}), "expected 10 to 10 answers"),
+    "N outside the range": (json.dumps(toy_rows(1)[0] | {"answers": ["a"] * 3}), "expected 10 answers"),
     "ten thousand answers": (json.dumps(toy_rows(1)[0] | {"answers": ["a"] * 10_000}), "got 10000"),
     "deeply nested": ('{"id": ' + "[" * 100_000, "JSON nested too deeply to read"),
     "not UTF-8": (b'{"id": "\xff\xfe"}', "expected UTF-8 text, got a byte that is not"),

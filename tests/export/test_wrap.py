@@ -59,7 +59,7 @@ def test_a_black_box_predictor_embeds_the_answers(black):
 
 
 def test_another_number_of_answers_than_the_predictors_is_refused(white):
-    with pytest.raises(PredictorError, match=r"num_answers: expected 10 to 10, .* got 4"):
+    with pytest.raises(PredictorError, match=r"num_answers: expected 10 answers, .* got 4"):
         white.load().wrap(make_llama(), make_tokenizer(), settings=SamplingSettings(num_answers=4))
 
 
