@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +24,7 @@ LICENSED = {
     "oodcv__": "MIT, EnSec-AI/VLM-Uncertainty-Bench",
 }
 GENERAL = "general-minilm"
-FEWEST = 3  # answers; half of the sets keep all theirs, of the others some are left out
+ANY_NUMBER = {"subsets": 2, "fewest_answers": 3}
 MOST_SETS = 1000  # of one file, so that no benchmark outweighs the others
 # How answers agree carries over to other kinds of questions; how long they are, and how near the question, does less.
 FEATURES: list[FeatureBlock] = [
@@ -46,7 +45,7 @@ def make_general(answers: Path, out: Path) -> SGPUPredictor:
         parts = [Path(scratch) / file.name.removesuffix(".gz") for file in files]
         for file, part in zip(files, parts, strict=True):
             write_records(part, (record.to_dict() for record in _some(file)))
-        data = AnswerDataModule([str(part) for part in parts], encoder="minilm")
+        data = AnswerDataModule([str(part) for part in parts], encoder="minilm", **ANY_NUMBER)
         fitted = fit(data, SGPUModule(features=FEATURES), out=Path(scratch) / "fit")
         notes = (
             "The answer sets' licences: " + "; ".join(f"`{name}*` {whose}" for name, whose in LICENSED.items()) + "."
@@ -58,17 +57,10 @@ def make_general(answers: Path, out: Path) -> SGPUPredictor:
     return predictor
 
 
-def _some(file: Path) -> Iterator[AnswerSet]:
-    """At most `MOST_SETS` of a file; half of them with a random number of their answers, so that any number will do."""
-    rng = random.Random(file.name)
+def _some(file: Path) -> list[AnswerSet]:
+    """At most `MOST_SETS` of a file."""
     records = list(read_answers(file))
-    for record in rng.sample(records, min(len(records), MOST_SETS)):
-        count = len(record.answers)
-        if rng.random() < 0.5:
-            count = rng.randint(FEWEST, count)
-        kept = sorted(rng.sample(range(len(record.answers)), count))
-        logprobs = record.logprobs and tuple(record.logprobs[i] for i in kept)
-        yield replace(record, answers=tuple(record.answers[i] for i in kept), logprobs=logprobs, meta={})
+    return random.Random(file.name).sample(records, min(len(records), MOST_SETS))
 
 
 def make_testbed(out: Path, console: Console) -> list[Path]:

@@ -65,7 +65,7 @@ def make_predictor(
     model.features.load_state_dict(module.features.state_dict())
     prediction, counts = _predict_all(model, data)
     train = data.members["train"]
-    domain = domain_of(prediction.latent_variance[train])
+    domain = domain_of(_training_variance(model, data, prediction))
     config = PredictorConfig(
         title=title,
         license=license,
@@ -73,7 +73,7 @@ def make_predictor(
         features=model.features.settings,
         gp=model.gp.settings,
         vectors=tuple(replace(spec, source=_without_folders(spec.source)) for spec in module.vector_specs),
-        num_answers=(int(counts[train].min()), int(counts[train].max())),
+        num_answers=_num_answers(counts[train], data),
         grader=str(data.hparams["grader"] or _store_grader(data) or DEFAULT_GRADER),
         training=_training(data),
         domain=domain,
@@ -110,8 +110,9 @@ def _require_same_data(module: SGPUModule, data: AnswerDataModule) -> None:
             f"{describe_specs(given)}; use the same"
         )
     groups = torch.unique(data.table.group_hashes[data.members["train"]])
-    if not torch.equal(groups, torch.unique(module.train_groups)):
-        known = int(torch.isin(groups, module.train_groups).sum())
+    known = int(torch.isin(groups, module.train_groups).sum())
+    more = len(module.train_groups) - known  # those of the predictor that it was warm-started from
+    if known < len(groups) or (more and module.hparams["warm_start"] is None):
         raise PredictorError(
             f"the answers' training sets are not those of the fit: expected {len(module.train_groups)} groups, got "
             f"{len(groups)}, {known} of them the same; give the fit's own answers (--answers), unchanged"
@@ -127,6 +128,19 @@ def _predict_all(model: FrozenPredictor, data: AnswerDataModule) -> tuple[Predic
         predictions.append(model(run))
         counts.append(run.mask.sum(1))
     return Prediction.cat(predictions), torch.cat(counts)
+
+
+def _num_answers(counts: Tensor, data: AnswerDataModule) -> tuple[int, int]:
+    fewest, most = int(counts.min()), int(counts.max())
+    return (min(fewest, data.fewest_answers) if data.subsets else fewest), most
+
+
+def _training_variance(model: FrozenPredictor, data: AnswerDataModule, prediction: Prediction) -> Tensor:
+    """Latent variance of the training sets, in each view of them that was fitted on."""
+    if not data.subsets:
+        return prediction.latent_variance[data.members["train"]]
+    data.load(model.features)
+    return model(data.take(data.training_rows())).latent_variance
 
 
 def _training(data: AnswerDataModule) -> TrainingData:

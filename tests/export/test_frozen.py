@@ -150,6 +150,16 @@ def test_the_config_says_what_was_measured(white):
     assert sum(one.sets for one in config.evaluation.calibration) == len(test)
 
 
+def test_fitting_on_some_of_the_answers_widens_the_range(tmp_path):
+    toy_store(tmp_path / "store", count=120)
+    data = AnswerDataModule(str(tmp_path / "store"), encoder=None, subsets=2, fewest_answers=4)
+    made = make(data, tmp_path / "store", tmp_path)
+    config = made.load().config
+    variance = made.module(data.take(data.training_rows())).latent_variance
+    assert config.num_answers == (4, 10)
+    assert config.domain.unlike_above == pytest.approx(variance.quantile(0.99).item())
+
+
 def test_metrics_are_those_of_the_fit(white):
     config = white.load().config
     batch = white.data.take(white.data.members["test"])
