@@ -56,8 +56,7 @@ def score(
     if skipped.count:
         print(skipped.summary(), file=sys.stderr)
     for warning in caught:
-        if issubclass(warning.category, UnlikeTrainingWarning):
-            print(f"warning: {warning.message}", file=sys.stderr)
+        print(f"warning: {warning.message}", file=sys.stderr)
 
 
 def _print_rows(rows: Iterable[Mapping[str, Any]]) -> None:
