@@ -25,6 +25,9 @@ VERBS = {
     "transfer": ("transfer", "fit on some models or data, evaluate on others"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
     "select": ("select", "the threshold that keeps the error rate of answered questions below a risk"),
+    "export": ("export", "make a portable predictor of a checkpoint"),
+    "score": ("score", "P(correct) of answer sets by a portable predictor"),
+    "push": ("push", "upload a portable predictor to a hub"),
 }
 
 
