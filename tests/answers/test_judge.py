@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.answers.judge import PROMPT_VERSION, LLMJudge, Verdict, judge_messages, parse_verdict
+from sgpu_lightning.answers.judge import PROMPT_VERSION, SYSTEM, LLMJudge, Verdict, judge_messages, parse_verdict
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.errors import SamplingError, SGPUError
 from sgpu_lightning.sampling.api_client import ApiClient
@@ -113,6 +114,11 @@ def test_no_gold_and_a_refused_request_give_no_verdict_with_the_reason():
     assert verdicts[2] == Verdict(None, "there are no gold answers to judge by")
     with pytest.raises(SGPUError, match="record 'q2': expected gold answers to judge by, got none"):
         judge_messages(record_of(2, gold=None))
+
+
+def test_the_instruction_is_the_documented_one():
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert " ".join(SYSTEM.split()) in " ".join(page.split())
 
 
 def test_an_unknown_judge_is_one_error():
