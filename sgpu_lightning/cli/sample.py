@@ -68,9 +68,7 @@ def sample(
         api_key_env: The environment variable that holds the server's key.
         server: How the server is asked.
     """
-    from rich import print as show
-
-    from sgpu_lightning.errors import SamplingError
+    from sgpu_lightning.console import say
     from sgpu_lightning.sampling.api import ApiSampler
     from sgpu_lightning.sampling.api_client import ApiClient
     from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
@@ -106,9 +104,9 @@ def sample(
     if not Launch.of_this_process().is_main:
         return
     kinds = ", ".join(store.vector_specs) or "none"
-    show(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
+    say(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
     if isinstance(sampler, ApiSampler):
-        show(sampler.client.usage.summary(server.input_price, server.output_price))
+        say(sampler.client.usage.summary(server.input_price, server.output_price))
     if failures := failures_among(store, questions):
         raise SamplingError(failure_summary(failures, len(questions), out))
 
