@@ -138,8 +138,13 @@ def test_an_address_without_an_image_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://", "data:image/png;base64,"])
 def test_other_schemes_are_no_way_around(picture, scheme):
-    with pytest.raises(QuestionError, match="expected a file, got none there"):
+    with pytest.raises(QuestionError, match=r"expected a file, got (none there|the image's own data)"):
         load_image(ask(f"{scheme}{picture}"), allow_urls=True)
+
+
+def test_a_name_too_long_for_the_file_system_costs_its_own_question_only():
+    with pytest.raises(QuestionError, match=r"question 'a': image 'x{197}\.\.\.': expected a file, got none there"):
+        load_image(ask("x" * 10_000))
 
 
 def test_a_text_model_takes_no_image(picture):
