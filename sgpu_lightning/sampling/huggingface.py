@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -185,7 +186,13 @@ class HuggingFaceSampler:
             "token": self._recorder.token,
             "settings": self.settings.to_dict(),
             "prompt": self.prompt.to_dict(),
-        }
+        } | self._quantization()
+
+    def _quantization(self) -> dict[str, Any]:
+        """How the weights were made smaller, where they were: that is another model."""
+        found: Any = getattr(self.model.config, "quantization_config", None)
+        kept = found.to_dict() if hasattr(found, "to_dict") else found
+        return {} if kept is None else {"quantization": json.loads(json.dumps(kept, default=str))}
 
     def _encode(self, question: Question) -> Prompt:
         prompt = encode_prompt(question, self._encoder, self.prompt)

@@ -66,7 +66,7 @@ def load_model(
         raise
     except ImportError as error:
         raise SamplingError(f"model '{name_or_path}' needs a package that is not installed: {error}") from error
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         here = Path(name_or_path).is_dir()
         problem = "this folder cannot be loaded" if here else "neither a folder here nor loadable from the hub"
         raise SamplingError(

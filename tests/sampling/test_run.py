@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from transformers import BitsAndBytesConfig
 
 from sgpu_lightning.answers.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
@@ -90,6 +91,18 @@ def test_a_task_that_changed_under_its_ids_is_refused(model, task, tmp_path):
         sample_to_store(sampler(model), changed, tmp_path / "s", progress=False)
 
 
+def test_options_of_the_model_reach_it_and_quantised_weights_are_another_model(model, task, tmp_path):
+    call = ["sample", "--model", str(model), "--task", str(task), "--out", str(tmp_path / "s"), "--limit", "2"]
+    call += ["--sampling.max_new_tokens", "4", "--device", "cpu"]
+    assert main(call) == 0
+    assert main([*call, "--model_options", '{"device_map": {"": "cpu"}}']) == 0  # the same model, placed otherwise
+    quantised = sampler(model)
+    quantised.model.config.quantization_config = BitsAndBytesConfig(load_in_4bit=True)
+    assert quantised.describe()["quantization"]["load_in_4bit"] is True
+    with pytest.raises(StoreError, match="quantization: the store has None, now asked"):
+        sample_to_store(quantised, [], tmp_path / "s", progress=False)
+
+
 def test_two_questions_of_one_id_are_refused_before_any_is_asked(model, task, tmp_path):
     questions = load_task(str(task))[:5]
     with pytest.raises(SamplingError, match=rf"task 't': expected an id of its own .*, got '{questions[0].id}' twice"):
@@ -126,6 +139,7 @@ def test_a_model_trained_again_in_the_same_folder_is_another(task, tmp_path):
         (["--model", str(Path(__file__).parent)], "this folder cannot be loaded (ValueError: Unrecognized model in"),
         (["--device", "nonsense"], "device: expected 'auto' or a torch device that is here, got 'nonsense' (Runtime"),
         (["--device", "cuda:99"], "device: expected 'auto' or a torch device that is here, got 'cuda:99' ("),
+        (["--model_options", '{"nonsense": 1}'], "got an unexpected keyword argument 'nonsense'"),
         (["--dtype", "int8"], "dtype: expected one of auto, float32, bfloat16, float16, got 'int8'"),
     ],
 )
