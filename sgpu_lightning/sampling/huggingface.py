@@ -9,11 +9,12 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from sgpu_lightning.errors import QuestionError
+from sgpu_lightning.errors import QuestionError, SamplingError
 from sgpu_lightning.sampling.batching import Batches
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
 from sgpu_lightning.sampling.encoding import encode_prompt, prompt_length
+from sgpu_lightning.sampling.images import is_address
 from sgpu_lightning.sampling.loading import folder_revision, load_model, require_causal_lm
 from sgpu_lightning.sampling.prompt import PromptSettings, tokenizer_of
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
@@ -139,7 +140,7 @@ class HuggingFaceSampler:
         Yields:
             One outcome for each question, in any order; `Failed` where its prompt cannot be made or does not fit.
         """
-        yield from Batches(self.sample, self.batch_size).outcomes(questions)
+        yield from Batches(self.sample, self.batch_size, self._length).outcomes(questions)
 
     def sample(self, questions: Sequence[Question]) -> list[Sampled]:
         """Ask the questions of one batch.
@@ -175,6 +176,15 @@ class HuggingFaceSampler:
         length = prompt_length(question, self._encoder, self.prompt)
         self._require_room(question, length)
         return length
+
+    def _length(self, question: Question) -> int:
+        """`prompt_length` for sorting, 0 where it cannot be had: what is wrong shows when the question is asked."""
+        if is_address(question.image):  # which would be fetched twice
+            return 0
+        try:
+            return self.prompt_length(question)
+        except SamplingError:
+            return 0
 
     def describe(self) -> dict[str, Any]:
         """Who was asked and how, as JSON-ready keys and values, for the store's manifest."""

@@ -44,6 +44,11 @@ def load_image(question: Question, *, allow_urls: bool = False) -> Image:
         raise _bad(question, f"expected an image, got a file that breaks off or is damaged ({error})") from error
 
 
+def is_address(image: str | None) -> bool:
+    """Whether an image is named by an http or https address."""
+    return image is not None and image.lower().startswith(_URL_SCHEMES)
+
+
 def image_size(question: Question, *, allow_urls: bool = False) -> tuple[int, int]:
     """Height and width of a question's image in pixels, from its header alone.
 
@@ -77,7 +82,7 @@ def _open(question: Question, allow_urls: bool) -> Image:
 
 def _source(question: Question, allow_urls: bool) -> Path | io.BytesIO:
     address = question.image or ""
-    if address.lower().startswith(_URL_SCHEMES):
+    if is_address(address):
         if not allow_urls:
             raise _bad(question, "expected a file, got an address, which is not fetched unless allow_urls is set")
         return _fetch(question, address)
