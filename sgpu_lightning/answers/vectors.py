@@ -203,5 +203,5 @@ def read_shard(path: Path) -> VectorShard:
     values = answers.values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     counts = np.diff(answers.offsets.to_numpy()).astype(np.int64)
     flat_scored = scored.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    question = table.column("question").to_numpy().astype(np.float32) if "question" in names else None
+    question = table.column("question").to_numpy().copy() if "question" in names else None
     return VectorShard(values.reshape(-1, dim), counts, flat_scored.reshape(-1, dim), question)
