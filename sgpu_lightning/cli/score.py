@@ -23,8 +23,8 @@ def score(
 ) -> None:
     """Write P(correct) of every answer set as JSON Lines, with a predictor made by ``sgpu export``.
 
-    Files of any size in bounded memory. A row has the keys of ``sgpu predict`` and ``unlike_training``: whether the set
-    looks unlike what the predictor was fitted on.
+    Files of any size in bounded memory. A row has the keys of ``sgpu predict`` without ``held_out``, and
+    ``unlike_training``: whether the set looks unlike what the predictor was fitted on.
 
     Args:
         predictor: The predictor's folder, or a hub id.

@@ -214,8 +214,9 @@ class SGPUPredictor:
             skipped: Collects what ``skip`` leaves out.
 
         Yields:
-            A row for each answer set, in order: the keys of ``sgpu predict``, and ``unlike_training``. After the last,
-            a warning where many sets look unlike the training sets.
+            A row for each answer set, in order: the keys of ``sgpu predict`` without ``held_out``, which a predictor
+            cannot know, and ``unlike_training``. After the last, a warning where many sets look unlike the training
+            sets.
         """
         unlike = sets = 0
         for source in self._parts(Path(path), on_error, skipped or Skipped()):
