@@ -35,6 +35,7 @@ def export(
         onnx: Write the GP as ONNX beside the folder as well, to OUT.onnx; needs the extra [onnx].
         overwrite: Replace a predictor that is in the folder.
     """
+    from sgpu_lightning.console import say
     from sgpu_lightning.export.files import require_free
     from sgpu_lightning.export.making import make_predictor, open_checkpoint
     from sgpu_lightning.export.portable import write_onnx
@@ -47,7 +48,7 @@ def export(
     predictor.save_pretrained(out, overwrite=overwrite)
     if onnx:
         write_onnx(predictor.model.gp, out.with_name(out.name + ".onnx"))
-    print(f"the predictor is in {out}; score with: sgpu score {out} answers.jsonl")
+    say(f"the predictor is in {out}; score with: sgpu score {out} answers.jsonl")
 
 
 def run(args: list[str]) -> None:
