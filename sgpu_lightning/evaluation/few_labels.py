@@ -38,7 +38,7 @@ def few_label_map(p_correct: Tensor, labels: Tensor) -> Map:
     z = _logit(p_correct)
     sign = 2.0 * labels.double() - 1.0
     # A slope at a time: all nodes at once would not fit into memory with very many labels.
-    parts = zip(slope.split(_OFFSETS), offset.split(_OFFSETS), strict=True)
+    parts = zip(torch.split(slope, _OFFSETS), torch.split(offset, _OFFSETS), strict=True)
     fit = torch.cat([logsigmoid(sign * (a[:, None] * z + b[:, None])).sum(1) for a, b in parts])
     weight = torch.softmax(prior + fit, 0)
     kept = weight > _NEGLIGIBLE
