@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,10 +54,11 @@ class SentenceTransformerEncoder:
 
         folder = _local_folder(name)
         try:
-            # Explicitly no remote code: an encoder is a download like any other.
-            self._model = SentenceTransformer(
-                str(folder or name), revision=revision, device=device, trust_remote_code=False
-            )
+            with _no_bar():
+                # Explicitly no remote code: an encoder is a download like any other.
+                self._model = SentenceTransformer(
+                    str(folder or name), revision=revision, device=device, trust_remote_code=False
+                )
         except (OSError, ValueError) as error:
             raise EncoderError(
                 f"encoder '{name}': neither a folder here nor loadable from the hub ({error}); "
@@ -105,6 +107,20 @@ class SentenceTransformerEncoder:
     def _hub_revision(self, asked: str | None) -> str:
         config = getattr(getattr(self._model[0], "auto_model", None), "config", None)
         return str(getattr(config, "_commit_hash", None) or asked or "main")
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without transformers' bar over the tensors of a small model, gone before it can be read."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _local_folder(name: str) -> Path | None:
