@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.seeding import generator_of
 
 _Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")
 
@@ -105,19 +106,42 @@ def _take(batch: _Batch, rows: Tensor) -> _Batch:
     return type(batch)(**{field.name: at(getattr(batch, field.name)) for field in fields(batch)})
 
 
-def some_answers(mask: Tensor, fewest: int, generator: torch.Generator) -> Tensor:
-    """A mask of answers drawn at random: of each set a number from ``fewest`` to all, each number as likely.
+def some_answers(mask: Tensor, fewest: int, generator: torch.Generator, most: int | None = None) -> Tensor:
+    """A mask of answers drawn at random: of each set a number from ``fewest`` to ``most``, each number as likely.
 
     Args:
         mask: True for real answers, bool [B, N].
         fewest: At least 2; sets with no more answers keep all of them.
         generator: What draws.
+        most: At least ``fewest``; None for all.
     """
     counts = mask.sum(1)
-    least = counts.clamp_max(fewest)
-    drawn = least + (torch.rand(len(mask), generator=generator) * (counts - least + 1)).long()
+    least, upper = counts.clamp_max(fewest), counts if most is None else counts.clamp_max(most)
+    drawn = least + (torch.rand(len(mask), generator=generator) * (upper - least + 1)).long()
     order = torch.rand(mask.shape, generator=generator).masked_fill(~mask, torch.inf)
     return order.argsort(1).argsort(1) < drawn.unsqueeze(1)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A way to see answer sets with some of their answers, drawn at random; the scored answer stays the same.
+
+    Args:
+        seed: Of what is drawn; with it, a set's place in its source.
+        fewest: Answers, at least 2; sets with no more keep all of theirs.
+        most: Answers; None for all.
+    """
+
+    seed: int
+    fewest: int
+    most: int | None = None
+
+    def __call__(self, batch: AnswerBatch) -> AnswerBatch:
+        """The answer sets with other masks."""
+        assert batch.mask is not None
+        # Seeded by place as well, so that a view does not depend on what was computed before.
+        generator = generator_of(self.seed, int(batch.index[0]))
+        return replace(batch, mask=some_answers(batch.mask, self.fewest, generator, self.most))
 
 
 def batch_of_vectors(

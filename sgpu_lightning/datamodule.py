@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from sgpu_lightning.answers.grading import DEFAULT_GRADER, get_grader
 from sgpu_lightning.answers.reader import OnError, Skipped
 from sgpu_lightning.answers.vectors import VectorSpec
-from sgpu_lightning.batch import AnswerBatch, some_answers
+from sgpu_lightning.batch import AnswerBatch, View
 from sgpu_lightning.embedding.embed import load_encoder
 from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
@@ -231,17 +230,12 @@ class AnswerDataModule(LightningDataModule):
 
     def _views(self, extract: AnswerFeatures) -> list[Tensor]:
         """Features of all answer sets [n, F]: of all their answers, then of some, once for each of ``subsets``."""
+        views = [View(seed, self.fewest_answers) for seed in range(1, 1 + self.subsets)]
         parts: list[list[Tensor]] = [[] for _ in range(1 + self.subsets)]
         for run in self.table.runs():
-            for view, part in enumerate(parts):
-                part.append(extract(run if view == 0 else self._some_of(run, view)).cpu())
+            for part, seen in zip(parts, [run, *(view(run) for view in views)], strict=True):
+                part.append(extract(seen).cpu())
         return [torch.cat(part) for part in parts]
-
-    def _some_of(self, run: AnswerBatch, view: int) -> AnswerBatch:
-        assert run.mask is not None
-        # Seeded by view and place, so that a view does not depend on what was computed before.
-        generator = torch.Generator().manual_seed((view << 40) + int(run.index[0]))
-        return replace(run, mask=some_answers(run.mask, self.fewest_answers, generator))
 
     def take(self, index: Tensor) -> AnswerBatch:
         """The answer sets at these positions as one batch; their vectors are read if they were not."""

@@ -213,6 +213,14 @@ class TestSubsets:
         assert (batch.features[len(train) :] != whole.take(train).features.repeat(2, 1)).any()
         assert len(next(iter(data.test_dataloader()))) == len(data.members["test"])
 
+    def test_views_differ_from_one_another(self, tmp_path):
+        toy_store(tmp_path / "store", count=60)
+        data = ready(white_box(tmp_path / "store", subsets=2))
+        data.load(AnswerFeatures(["spectrum"]))
+        whole, first, second = data.take(torch.arange(3 * 60)).features.split(60)
+        assert not torch.equal(whole, first)
+        assert not torch.equal(first, second)
+
     def test_views_are_the_same_every_time(self, tmp_path):
         toy_store(tmp_path / "store")
         features = []

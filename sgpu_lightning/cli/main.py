@@ -23,6 +23,7 @@ VERBS = {
     "test": ("lightning", "metrics on the test sets"),
     "compare": ("compare", "SGPU against every other score, cross-validated"),
     "transfer": ("transfer", "fit on some models or data, evaluate on others"),
+    "curve": ("curve", "how good P(correct) is with few labels, or fewer answers"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
     "select": ("select", "the threshold that keeps the error rate of answered questions below a risk"),
     "export": ("export", "make a portable predictor of a checkpoint"),

@@ -14,6 +14,7 @@ from torch import Tensor
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_scores
+from sgpu_lightning.batch import View
 from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
@@ -43,6 +44,7 @@ class EvaluationSet:
         widths: Features in each block.
         agreement: How each feature goes with agreement of the answers, [F]; see `AnswerFeatures.agreement`.
         features: Float64 [n, F].
+        views: Features seen with some of the answers, in each view that was asked for, [n, F] each.
         scores: Every other score that these answer sets have the inputs for.
         hidden: The scored answers' hidden states [n, d]; None for an encoder's vectors.
         counts: Number of answers of each set, int64 [n].
@@ -62,6 +64,7 @@ class EvaluationSet:
     widths: list[int]
     agreement: Tensor
     features: Tensor
+    views: list[Tensor] = field(default_factory=list, repr=False)
     scores: ScoreTable
     hidden: Tensor | None = field(repr=False)
     counts: Tensor
@@ -107,6 +110,7 @@ def load_evaluation_set(
     scores: Sequence[str] | None = None,
     nli: NLI | None = None,
     blocks: Sequence[FeatureBlock] | None = None,
+    views: Sequence[View] = (),
 ) -> EvaluationSet:
     """Read, grade, embed and extract features and scores.
 
@@ -120,6 +124,7 @@ def load_evaluation_set(
         scores: Names of other scores; None for all.
         nli: For the scores that need one.
         blocks: Feature blocks; None for the default ones.
+        views: Ways to see the answer sets with some of their answers, to extract features of as well.
 
     Raises:
         EvaluationError: If no answer set has a label.
@@ -142,7 +147,7 @@ def load_evaluation_set(
         raise EvaluationError(f"{path}: none of {len(known)} answer sets has a label or gold answers to grade by")
     rows = known.nonzero().squeeze(1)
     records = [record for record, keep in zip(data.table.records(), known.tolist(), strict=True) if keep]
-    features, tables, hidden = _extract(data, extract, known, records, scores, nli)
+    (features, *others), tables, hidden = _extract(data, extract, views, known, records, scores, nli)
     table = [data.table.rows[i] for i in rows.tolist()]
     return EvaluationSet(
         name=Path(path).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet"),
@@ -157,6 +162,7 @@ def load_evaluation_set(
         widths=extract.widths,
         agreement=extract.agreement,
         features=features,
+        views=others,
         scores=tables,
         hidden=hidden if specs[0].kind == "hidden" else None,
         counts=torch.tensor([len(record.answers) for record in records]),
@@ -168,20 +174,23 @@ def load_evaluation_set(
 def _extract(
     data: AnswerDataModule,
     extract: AnswerFeatures,
+    views: Sequence[View],
     known: Tensor,
     records: Sequence[AnswerSet],
     names: Sequence[str] | None,
     nli: NLI | None,
-) -> tuple[Tensor, ScoreTable, Tensor]:
-    """Features [n, F], scores, and the scored answers' vectors of the first layer [n, d], run after run."""
-    features, hidden, tables = [], [], []
+) -> tuple[list[Tensor], ScoreTable, Tensor]:
+    """Features [n, F], of each view too, scores, and the scored answers' vectors of the first layer [n, d]."""
+    features: list[list[Tensor]] = [[] for _ in range(1 + len(views))]
+    hidden, tables = [], []
     start = 0
     for run in data.table.runs():
         keep = known[run.index].nonzero().squeeze(1)
         part = run.take(keep)
         if not len(part):
             continue
-        features.append(extract(part))
+        for column, seen in zip(features, [part, *(view(part) for view in views)], strict=True):
+            column.append(extract(seen).detach())
         assert part.scored is not None
         assert part.vectors is not None
         hidden.append(part.scored[:, 0])
@@ -189,7 +198,7 @@ def _extract(
         start += len(part)
         inputs = ScoreInputs(records=own, vectors=part.vectors[:, 0], scored=part.scored[:, 0], nli=nli)
         tables.append((len(own), compute_scores(inputs, names)))
-    return torch.cat(features).detach(), _join(tables), torch.cat(hidden)
+    return [torch.cat(column) for column in features], _join(tables), torch.cat(hidden)
 
 
 def _join(tables: Sequence[tuple[int, ScoreTable]]) -> ScoreTable:

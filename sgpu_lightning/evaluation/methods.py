@@ -14,6 +14,7 @@ from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.evaluation.calibrate import isotonic, platt
 from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.features import mean_of
+from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
 
 Kind = Literal["sgpu", "supervised", "unsupervised"]
@@ -52,19 +53,44 @@ class Method:
 
 def methods_for(data: EvaluationSet) -> list[Method]:
     """Every method the answer sets have the inputs for: SGPU first, then supervised, then unsupervised ones."""
-    found = [_gp(DEFAULT, data.blocks), _gp(PLAIN, ["spectrum"])]
+    found = [_default(DEFAULT, data.blocks), _default(PLAIN, ["spectrum"])]
     found += [_supervised(one) for one in SUPERVISED.values() if one.takes == "features" or data.hidden is not None]
     complete = [name for name, values in data.scores.confidence.items() if not bool(values.isnan().any())]
     return found + [_score(name) for name in complete]
 
 
-def _gp(name: str, blocks: Sequence[FeatureBlock]) -> Method:
+def _default(name: str, blocks: Sequence[FeatureBlock]) -> Method:
+    # The paper's method is the spectrum under a constant mean.
+    return gp_method(name, blocks, agreement=mean_of(blocks) == "agreement")
+
+
+def gp_method(
+    name: str, blocks: Sequence[FeatureBlock], *, agreement: bool = True, base: FrozenGP | None = None
+) -> Method:
+    """A GP fitted on the training part.
+
+    Args:
+        name: Of the method.
+        blocks: Feature blocks.
+        agreement: Whether the mean goes by agreement; False for a constant mean.
+        base: A predictor fitted elsewhere, for a warm start.
+    """
+
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
         features, widths = data.columns(blocks)
-        # The paper's method is the spectrum under a constant mean.
-        agreement = data.signs(blocks) if mean_of(blocks) == "agreement" else None
-        classifier = fit_classifier(features[train], data.labels[train], widths, agreement=agreement)
+        signs = data.signs(blocks) if agreement else None
+        classifier = fit_classifier(features[train], data.labels[train], widths, agreement=signs, warm_start=base)
         p = classifier.freeze()(features[test]).p_correct
+        return Forecast(p, p, p)
+
+    return Method(name, "sgpu", predict)
+
+
+def base_method(name: str, base: FrozenGP) -> Method:
+    """A predictor fitted elsewhere as it is: no label of the training part is used."""
+
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        p = base(data.features[test]).p_correct
         return Forecast(p, p, p)
 
     return Method(name, "sgpu", predict)

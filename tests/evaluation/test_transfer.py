@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -307,8 +309,12 @@ class TestVerb:
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_a_predictor_of_other_models_ranks_about_as_well_as_one_of_the_model_itself(real_answers):
-    paths = sorted(real_answers.glob("sciq__*.jsonl.gz"))[:3]
+def test_a_predictor_of_other_models_ranks_about_as_well_as_one_of_the_model_itself(real_answers, tmp_path):
+    paths = []
+    for source in sorted(real_answers.glob("sciq__*.jsonl.gz"))[:3]:
+        paths.append(tmp_path / source.name.removesuffix(".gz"))
+        with gzip.open(source, "rt") as stream:
+            paths[-1].write_text("".join(itertools.islice(stream, 600)))
     sets, _ = load_sets([str(path) for path in paths], lambda path: load_evaluation_set(path, scores=()))
     fits = SourceFits(sets, TransferSettings(shared_questions="cross_fit", labels=(), resamples=1))
     found = [transfer(pair, fits) for pair in leave_one_out_pairs(sets, "model")]
