@@ -55,7 +55,7 @@ class LatentGP(gpytorch.models.ApproximateGP):
         self.log_output = nn.Parameter(torch.tensor(math.log(_OUTPUT_SCALE), dtype=torch.float64))
         self.mean_module = gpytorch.means.ConstantMean()
         self.trend = trend
-        self.trend_weights = nn.Parameter(torch.full((trend.count,), trend.prior_mean, dtype=torch.float64))
+        self.trend_weights = nn.Parameter(trend.prior_mean.clone())
         # Its own length scale stays 1: inputs come divided by ours.
         kernels: Any = gpytorch.kernels
         plain = kernels.RBFKernel() if kernel == "rbf" else kernels.MaternKernel(nu=SMOOTHNESS[kernel])
@@ -158,7 +158,7 @@ class GPClassifier(nn.Module):
             widths: Features in each block; None: all are one block.
             agreement: How each feature goes with agreement of the answers, see `AnswerFeatures.agreement`; None for a
                 constant mean.
-            warm_start: A predictor on the same features, fitted elsewhere, for the mean function to go by instead.
+            warm_start: A predictor on the same features, fitted elsewhere, for the mean function to go by as well.
 
         Raises:
             SGPUError: If a feature is not finite, or the predictor takes others.
@@ -173,10 +173,11 @@ class GPClassifier(nn.Module):
         x = (features - mean) / scale
         points = kmeans_points(x, num_inducing, seed)
         blocks = widths or [features.shape[1]]
-        trend: Trend = AgreementTrend.of(x, blocks, agreement)
+        agreeing = AgreementTrend.of(x, blocks, agreement)
+        trend: Trend = agreeing
         if warm_start is not None:
             _check_base(warm_start, features.shape[1])
-            trend = PredictorTrend(warm_start, mean, scale)
+            trend = PredictorTrend(warm_start, mean, scale, agreeing)
         classifier = cls(blocks, len(points), kernel, trend)
         classifier.mean.copy_(mean)
         classifier.scale.copy_(scale)

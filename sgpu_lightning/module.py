@@ -67,7 +67,7 @@ class SGPUModule(LightningModule):
             that more agreement is more often right. Null: constant for the spectrum alone, which is the paper's method,
             else agreement.
         warm_start: Checkpoint of a predictor fitted elsewhere on the same features; its latent mean, scaled by a weight
-            that the labels decide, is the mean function then.
+            that the labels decide, joins the mean function.
         num_inducing: Inducing points at most.
         lr: Learning rate of Adam, where something before the spectrum is learned.
         seed: Of k-means, which places the inducing points.

@@ -1,4 +1,4 @@
-"""What the GP's mean function goes by: agreement of the answers, or a predictor that was fitted elsewhere.
+"""What the GP's mean function goes by: agreement of the answers, and a predictor that was fitted elsewhere.
 
 A mean function m(x) = c + sum_j w_j t_j(x) with priors on the weights w_j says what is known before any label is seen:
 that answers which agree are more often right, or what another predictor learned. Few labels are then spent on what is
@@ -24,13 +24,13 @@ class Trend(Protocol):
     """A function of standardised features that the mean is linear in."""
 
     @property
-    def prior_mean(self) -> float:
-        """Of each weight's normal prior."""
+    def prior_mean(self) -> Tensor:
+        """Of each weight's normal prior, [T]."""
         ...
 
     @property
-    def prior_deviation(self) -> float:
-        """Of each weight's normal prior."""
+    def prior_deviation(self) -> Tensor:
+        """Of each weight's normal prior, [T]."""
         ...
 
     @property
@@ -100,13 +100,13 @@ class AgreementTrend(nn.Module):
         return self.direction.shape[1]
 
     @property
-    def prior_mean(self) -> float:
-        """Of each weight, in probits: all blocks together one standard deviation up are worth `_AGREEMENT`."""
-        return _AGREEMENT / max(1, self.count)
+    def prior_mean(self) -> Tensor:
+        """Of each weight, [T], in probits: all blocks together one standard deviation up are worth `_AGREEMENT`."""
+        return self.direction.new_full((self.count,), _AGREEMENT / max(1, self.count))
 
     @property
-    def prior_deviation(self) -> float:
-        """Of each weight: no effect and twice the effect are one deviation away."""
+    def prior_deviation(self) -> Tensor:
+        """Of each weight, [T]: no effect and twice the effect are one deviation away."""
         return self.prior_mean
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,35 +123,53 @@ class AgreementTrend(nn.Module):
 
 
 class PredictorTrend(nn.Module):
-    """The latent mean of a predictor that was fitted elsewhere: a warm start.
+    """The latent mean of a predictor that was fitted elsewhere, beside agreement: a warm start.
+
+    Both are trusted by half, and the labels decide, by marginal likelihood, which to trust more. Without trends of
+    agreement the predictor has the whole trust.
 
     Args:
         base: The predictor.
         mean: Subtracted from features to standardise them for the new GP, [F].
         scale: What they are then divided by, [F].
+        agreement: Of the same standardised features.
     """
 
     mean: Tensor
     scale: Tensor
-    count = 1
-    # 1 trusts the other predictor as it is, 0 not at all: the labels decide, by marginal likelihood.
-    prior_mean = 1.0
-    prior_deviation = 0.5
 
-    def __init__(self, base: FrozenGP, mean: Tensor, scale: Tensor) -> None:
+    def __init__(self, base: FrozenGP, mean: Tensor, scale: Tensor, agreement: AgreementTrend) -> None:
         super().__init__()
         self.base = base
+        self.agreement = agreement
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
 
+    @property
+    def count(self) -> int:
+        """T."""
+        return 1 + self.agreement.count
+
+    @property
+    def prior_mean(self) -> Tensor:
+        """Of each weight, [T]; the predictor's first, of which 1 is to trust it as it is."""
+        share = 0.5 if self.agreement.count else 1.0
+        return share * torch.cat([self.mean.new_ones(1), self.agreement.prior_mean])
+
+    @property
+    def prior_deviation(self) -> Tensor:
+        """Of each weight, [T]."""
+        return 0.5 * torch.cat([self.mean.new_ones(1), self.agreement.prior_deviation])
+
     def forward(self, x: Tensor) -> Tensor:
-        """From standardised features [B, F] to the one trend [B, 1]."""
-        return self.base.latent_mean(x * self.scale + self.mean).unsqueeze(-1)
+        """From standardised features [B, F] to trends [B, T]."""
+        latent = self.base.latent_mean(x * self.scale + self.mean)
+        return torch.cat([latent.unsqueeze(-1), self.agreement(x)], dim=-1)
 
     def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Any]:
         """The mean function as arguments of `FrozenGP`."""
-        none = AgreementTrend.constant(len(lengths)).frozen(weights[:0], lengths)
-        return none | {"base": self.base, "base_weight": weights[0].clone()}
+        agreement = self.agreement.frozen(weights[1:], lengths)
+        return agreement | {"base": self.base, "base_weight": weights[0].clone()}
 
 
 def empty_trend(num_features: int, count: int, warm_start: Mapping[str, Any] | None) -> Trend:
@@ -162,7 +180,8 @@ def empty_trend(num_features: int, count: int, warm_start: Mapping[str, Any] | N
         count: T.
         warm_start: Arguments of `FrozenGP.of_shape` where the trend is a predictor.
     """
+    zeros = torch.zeros(num_features, dtype=torch.float64)
     if warm_start is None:
         return AgreementTrend.constant(num_features, count)
-    zeros = torch.zeros(num_features, dtype=torch.float64)
-    return PredictorTrend(FrozenGP.of_shape(**warm_start), zeros, zeros.clone())
+    agreement = AgreementTrend.constant(num_features, count - 1)
+    return PredictorTrend(FrozenGP.of_shape(**warm_start), zeros, zeros.clone(), agreement)

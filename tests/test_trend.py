@@ -88,6 +88,18 @@ def test_a_warm_start_without_much_data_predicts_what_the_other_predictor_does()
     assert (warm - expected).abs().mean() < 0.5 * (cold - expected).abs().mean()
 
 
+def test_before_any_label_the_other_predictor_and_agreement_have_half_of_the_trust():
+    features, labels = agreeing(400)
+    base = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
+    both, alone, agreed = (
+        GPClassifier.from_features(features, 10, widths=[1, 2], agreement=signs, warm_start=start).latent
+        for signs, start in ((SIGNS, base), (None, base), (SIGNS, None))
+    )
+    x = (features - features.mean(0)) / features.std(0, correction=0)
+    torch.testing.assert_close(both.mean(x), 0.5 * (alone.mean(x) + agreed.mean(x)))
+    torch.testing.assert_close(alone.mean(x), base.latent_mean(features))
+
+
 def test_labels_that_contradict_the_other_predictor_outweigh_it():
     features, labels = agreeing(1000)
     base = fit_classifier(features, 1 - labels, [1, 2], agreement=-SIGNS).freeze()
@@ -96,11 +108,12 @@ def test_labels_that_contradict_the_other_predictor_outweigh_it():
     assert auroc(warm(features).p_correct, labels) > 0.8
 
 
+@pytest.mark.parametrize("agreement", [None, SIGNS], ids=["alone", "beside agreement"])
 @pytest.mark.parametrize("kernel", ["rbf", "matern32"])
-def test_a_warm_started_prediction_is_gpytorchs_and_survives_a_state_dict(kernel):
+def test_a_warm_started_prediction_is_gpytorchs_and_survives_a_state_dict(kernel, agreement):
     features, labels = agreeing(100)
     base = fit_classifier(features, labels, [1, 2], kernel=kernel, agreement=SIGNS).freeze()
-    classifier = fit_classifier(*agreeing(50, seed=2), [1, 2], warm_start=base).eval()
+    classifier = fit_classifier(*agreeing(50, seed=2), [1, 2], warm_start=base, agreement=agreement).eval()
     frozen = classifier.freeze()
     with torch.no_grad():
         expected = classifier(features)
