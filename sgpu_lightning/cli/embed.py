@@ -22,7 +22,7 @@ def embed(
 
     Args:
         store: The store's folder.
-        encoder: ``minilm`` (the offline encoder of the [demo] extra), a sentence-transformers folder, or a hub id.
+        encoder: ``minilm`` (the offline encoder), a sentence-transformers folder, or a hub id.
         revision: Revision of a hub id.
         dtype: How vectors are stored.
         cache_dir: Where vectors of texts are remembered; null for the user's cache folder.

