@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sgpu_lightning import AnswerDataModule, AnswerSet, SGPUModule, SGPUPredictor, fit, read_answers
 from sgpu_lightning.blocks import FeatureBlock
+from sgpu_lightning.console import make_console
 from sgpu_lightning.export import make_predictor, open_checkpoint
 from sgpu_lightning.predictions import write_records
 
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error("general: expected --answers FOLDER")
         make_general(parsed.answers, parsed.out / GENERAL)
     else:
-        make_testbed(parsed.out, Console())
+        make_testbed(parsed.out, make_console())
 
 
 if __name__ == "__main__":
