@@ -21,6 +21,7 @@ from benchmarks.rows import Row, table_of
 BENCHMARKS = (
     "startup",
     "throughput",
+    "predictor",
     "recording",
     "sampling",
     "scale",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sgpu_lightning.answers.store import AnswerStore
     from sgpu_lightning.datamodule import AnswerDataModule
     from sgpu_lightning.errors import SGPUError
+    from sgpu_lightning.export.predictor import SGPUPredictor
     from sgpu_lightning.features import AnswerFeatures
     from sgpu_lightning.frozen import Prediction
     from sgpu_lightning.module import SGPUModule
@@ -29,6 +30,7 @@ _HOME = {
     "Prediction": "frozen",
     "SGPUError": "errors",
     "SGPUModule": "module",
+    "SGPUPredictor": "export.predictor",
     "fit": "training",
     "read_answers": "answers.reader",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "Prediction",
     "SGPUError",
     "SGPUModule",
+    "SGPUPredictor",
     "__version__",
     "fit",
     "read_answers",

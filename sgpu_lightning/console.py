@@ -1,4 +1,4 @@
-"""The terminal that tables are shown in."""
+"""The terminal that tables and messages are shown in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-_FILE_WIDTH = 160
+_FILE_WIDTH = 220
 
 
 def make_console() -> Console:
@@ -22,3 +22,8 @@ def make_console() -> Console:
 
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if known else _FILE_WIDTH)
+
+
+def say(text: str) -> None:
+    """Print a text as it stands: paths and answers may hold what reads as markup, and paths are not broken in two."""
+    make_console().print(text, markup=False, soft_wrap=True)

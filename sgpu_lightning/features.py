@@ -15,6 +15,7 @@ from sgpu_lightning.blocks import BLOCK, BLOCKS, BlockInputs, FeatureBlock
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.spectrum import GramKernel, cosine_gram
 
+MAX_SIZE = 1000  # of the reference number of answers: a predictor's config may come from anywhere
 # What won in cross-validation over many data sets, see docs/results.md.
 DEFAULT_BLOCKS: tuple[FeatureBlock, ...] = (
     "spectrum",
@@ -177,8 +178,8 @@ def mean_of(blocks: Sequence[FeatureBlock]) -> Literal["agreement", "constant"]:
 def _check(blocks: Sequence[str], size: int, floor: float, kernel: str, gamma: float) -> None:
     if not blocks or len(set(blocks)) != len(blocks) or set(blocks) - set(BLOCKS):
         raise SGPUError(f"features: expected distinct blocks out of {', '.join(BLOCKS)}, got {list(blocks)}")
-    if size < 3:
-        raise SGPUError(f"num_eigenvalues: expected at least 3, got {size}")
+    if not 3 <= size <= MAX_SIZE:
+        raise SGPUError(f"num_eigenvalues: expected 3 to {MAX_SIZE}, got {size}")
     if not 0 < floor < 1 / size:
         raise SGPUError(f"floor: expected a number between 0 and 1/num_eigenvalues = {1 / size:g}, got {floor}")
     if kernel not in get_args(GramKernel):

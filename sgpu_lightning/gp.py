@@ -132,7 +132,7 @@ class GPClassifier(nn.Module):
         self.register_buffer("scale", torch.ones(num_features, dtype=torch.float64))
         # Distinct points: equal ones would make the dummy forward's Cholesky factor singular.
         points = torch.arange(num_inducing, dtype=torch.float64).unsqueeze(1).repeat(1, num_features)
-        trend = AgreementTrend(torch.zeros(num_features, 0, dtype=torch.float64)) if trend is None else trend
+        trend = AgreementTrend.constant(num_features) if trend is None else trend
         self.latent = LatentGP(points, kernel, widths, trend).double()
         self.likelihood = gpytorch.likelihoods.BernoulliLikelihood()
         self._settle()

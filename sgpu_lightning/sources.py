@@ -87,6 +87,36 @@ class FileSource:
         return self._choice.encoder()
 
 
+@dataclass(slots=True)
+class ReadySource:
+    """Answer sets in memory with their vectors.
+
+    Args:
+        answer_sets: The answer sets.
+        vector_specs: What made the vectors, one for each layer.
+        shards: The vectors, one shard for each layer.
+        name: For messages.
+    """
+
+    answer_sets: Sequence[AnswerSet]
+    vector_specs: tuple[VectorSpec, ...]
+    shards: tuple[VectorShard, ...]
+    name: str = "answer sets"
+    grader: str | None = None
+
+    def records(self) -> Iterator[AnswerSet]:
+        """The answer sets."""
+        return iter(self.answer_sets)
+
+    def specs(self) -> tuple[VectorSpec, ...]:
+        """What made the vectors."""
+        return self.vector_specs
+
+    def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
+        """All at once."""
+        yield self.shards
+
+
 class StoreSource:
     """A store; vectors it lacks are embedded on the way if an encoder is wanted."""
 

@@ -51,17 +51,21 @@ class AgreementTrend(nn.Module):
     """How much the answers agree, by one block of features after another.
 
     Each trend is the mean of a block's standardised features, with the sign that makes more of it mean more agreement,
-    in units of its own standard deviation over the training sets.
+    in units of its own standard deviation over the training sets. It is held in the range it had among them: weights
+    learned there say nothing of sets far outside, which a straight line would call certain.
 
     Args:
         direction: x @ direction gives the trends, [F, T]; T may be 0, which leaves a constant mean.
+        limits: Lowest and highest of each trend among the training sets, [2, T].
     """
 
     direction: Tensor
+    limits: Tensor
 
-    def __init__(self, direction: Tensor) -> None:
+    def __init__(self, direction: Tensor, limits: Tensor) -> None:
         super().__init__()
         self.register_buffer("direction", direction)
+        self.register_buffer("limits", limits)
 
     @classmethod
     def of(cls, x: Tensor, widths: Sequence[int], agreement: Tensor | None) -> AgreementTrend:
@@ -79,7 +83,16 @@ class AgreementTrend(nn.Module):
                 column = torch.cat([part if j == i else torch.zeros_like(part) for j, part in enumerate(parts)]).to(x)
                 deviation = (x @ column).std(correction=0)
                 columns.append(column / torch.where(deviation > 1e-8, deviation, torch.ones_like(deviation)))
-        return cls(torch.stack(columns, dim=1) if columns else x.new_zeros(x.shape[1], 0))
+        if not columns:
+            return cls.constant(x.shape[1])
+        direction = torch.stack(columns, dim=1)
+        trends = x @ direction
+        return cls(direction, torch.stack([trends.amin(0), trends.amax(0)]))
+
+    @classmethod
+    def constant(cls, num_features: int, count: int = 0) -> AgreementTrend:
+        """Without trends, or with ``count`` that a state dict is to fill."""
+        return cls(torch.zeros(num_features, count, dtype=torch.float64), torch.zeros(2, count, dtype=torch.float64))
 
     @property
     def count(self) -> int:
@@ -98,11 +111,15 @@ class AgreementTrend(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """From standardised features [B, F] to trends [B, T]."""
-        return x @ self.direction
+        return (x @ self.direction).clamp(*self.limits)
 
     def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Any]:
         """The mean function as arguments of `FrozenGP`, whose features are also divided by the length scales [F]."""
-        return {"slope": lengths * (self.direction @ weights)}
+        return {
+            "direction": lengths.unsqueeze(1) * self.direction,
+            "trend_range": self.limits.clone(),
+            "trend_weights": weights.clone(),
+        }
 
 
 class PredictorTrend(nn.Module):
@@ -151,8 +168,8 @@ class PredictorTrend(nn.Module):
 
     def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Any]:
         """The mean function as arguments of `FrozenGP`."""
-        slope = self.agreement.frozen(weights[1:], lengths)
-        return slope | {"base": self.base, "base_weight": weights[0].clone()}
+        agreement = self.agreement.frozen(weights[1:], lengths)
+        return agreement | {"base": self.base, "base_weight": weights[0].clone()}
 
 
 def empty_trend(num_features: int, count: int, warm_start: Mapping[str, Any] | None) -> Trend:
@@ -165,6 +182,6 @@ def empty_trend(num_features: int, count: int, warm_start: Mapping[str, Any] | N
     """
     zeros = torch.zeros(num_features, dtype=torch.float64)
     if warm_start is None:
-        return AgreementTrend(torch.zeros(num_features, count, dtype=torch.float64))
-    agreement = AgreementTrend(torch.zeros(num_features, count - 1, dtype=torch.float64))
+        return AgreementTrend.constant(num_features, count)
+    agreement = AgreementTrend.constant(num_features, count - 1)
     return PredictorTrend(FrozenGP.of_shape(**warm_start), zeros, zeros.clone(), agreement)

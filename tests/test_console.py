@@ -1,6 +1,6 @@
 from rich.table import Table
 
-from sgpu_lightning.console import make_console
+from sgpu_lightning.console import make_console, say
 
 
 def wide_table():
@@ -21,3 +21,10 @@ def test_columns_says_how_wide(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     make_console().print(wide_table())
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+
+def test_a_message_stands_as_it_is(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    text = "written to runs/[/b]/[red]/a path that is longer than the console is wide"
+    say(text)
+    assert capsys.readouterr().out == f"{text}\n"

@@ -20,6 +20,9 @@ def test_the_demo_goes_the_whole_way_and_goes_on_from_what_is_there(tmp_path, mo
     assert "eigenvalues, hidden states" in out
     assert "its greedy answers are right on" in out
     assert "AUROC" in out
+    for pair in ("small to large", "large to small", "large to digits"):
+        assert f"{pair}, white-box" in out
+        assert f"{pair}, black-box" in out
     assert main(args) == 0
     again = capsys.readouterr().out
     assert "train the small model" not in again

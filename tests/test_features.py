@@ -176,7 +176,7 @@ def test_only_learnable_fronts_say_so():
         ({"blocks": []}, r"features: expected distinct blocks out of spectrum, scored_similarity, match_fraction"),
         ({"blocks": ["spectrum", "spectrum"]}, r"features: expected distinct blocks"),
         ({"blocks": ["spectra"]}, r"features: expected distinct blocks .* got \['spectra'\]"),
-        ({"size": 2}, "num_eigenvalues: expected at least 3, got 2"),
+        ({"size": 2}, "num_eigenvalues: expected 3 to 1000, got 2"),
         ({"floor": 0.5}, r"floor: expected a number between 0 and 1/num_eigenvalues = 0.1, got 0.5"),
         ({"kernel": "cubic"}, "gram: expected one of linear, rbf, got 'cubic'"),
         ({"gamma": 0.0}, "gamma: expected a number > 0, got 0.0"),

@@ -213,7 +213,8 @@ def test_several_views_of_the_sets_share_their_weight(tmp_path):
 
 def test_one_kind_is_named_once_for_all(tmp_path):
     make_store(tmp_path / "one", [[2]], hidden(layer=1), hidden(layer=2))
-    make_store(tmp_path / "two", [[2]], hidden(layer=5, source="big", dim=7), hidden(layer=9, source="big", dim=7))
+    big = {"source": "big", "num_layers": 20, "dim": 7}  # as deep: a quarter and a half
+    make_store(tmp_path / "two", [[2]], hidden(layer=5, **big), hidden(layer=10, **big))
     assert table_of(tmp_path / "one", tmp_path / "two").specs() == (hidden(layer=1), hidden(layer=2))
 
 

@@ -138,3 +138,15 @@ def test_absurd_scales_are_held_in_range():
         classifier.latent.log_length.fill_(80.0)
         classifier.latent.log_output.fill_(300.0)
     assert torch.isfinite(classifier.evidence(features, labels))
+
+
+def test_a_trend_is_constant_beyond_what_the_training_sets_showed():
+    """Far outside, a straight line would be certain of sets it knows nothing of."""
+    features, labels = agreeing(300)
+    frozen = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
+    edge = features[features[:, 0].argmax()].clone()
+    far, farther = edge.clone(), edge.clone()
+    far[0], farther[0] = edge[0] + 1e3, edge[0] + 1e6
+    at, on = frozen(torch.stack([far, farther])), frozen(edge.unsqueeze(0))
+    assert at.latent_mean[0].item() == pytest.approx(at.latent_mean[1].item())
+    assert at.latent_mean[0].item() == pytest.approx(on.latent_mean.item(), abs=0.5)

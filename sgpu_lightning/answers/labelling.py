@@ -122,7 +122,11 @@ def write_records(path: Path, records: Iterable[AnswerSet]) -> int:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     count = 0
     try:
-        with cast("IO[str]", (gzip.open if path.suffix == ".gz" else open)(partial, "wt", encoding="utf-8")) as stream:
+        # Half characters, which ``meta`` may hold, as JSON spells them.
+        opened = (gzip.open if path.suffix == ".gz" else open)(
+            partial, "wt", encoding="utf-8", errors="backslashreplace"
+        )
+        with cast("IO[str]", opened) as stream:
             for record in records:
                 stream.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
                 count += 1

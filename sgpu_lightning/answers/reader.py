@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -11,19 +11,32 @@ from sgpu_lightning.answers.record import AnswerSet, RecordError, parse_record
 from sgpu_lightning.answers.rows import read_rows
 
 OnError = Literal["raise", "skip"]
+KEPT_MESSAGES = 10_000
 
 
 @dataclass
 class Skipped:
-    """What ``on_error="skip"`` left out: one message for each record."""
+    """What ``on_error="skip"`` left out.
+
+    Args:
+        messages: One for each record, of the first `KEPT_MESSAGES`: a file may have millions.
+        count: How many records.
+    """
 
     messages: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, message: str) -> None:
+        """Count one, and keep its message."""
+        self.count += 1
+        if len(self.messages) < KEPT_MESSAGES:
+            self.messages.append(message)
 
     def summary(self, most: int = 5) -> str:
         """The count and the first few messages."""
         shown = "\n".join(f"  {message}" for message in self.messages[:most])
-        more = f"\n  ... and {len(self.messages) - most} more" if len(self.messages) > most else ""
-        return f"left out {len(self.messages)} bad records:\n{shown}{more}"
+        more = f"\n  ... and {self.count - most} more" if self.count > most else ""
+        return f"left out {self.count} bad records:\n{shown}{more}"
 
 
 def read_answers(
@@ -39,23 +52,49 @@ def read_answers(
     Raises:
         RecordError: Naming file and line of a bad record, or of an id that came before.
     """
+    seen: dict[str, str] = {}
+
+    def refuse_again(record: AnswerSet, where: str) -> None:
+        if record.id in seen:
+            raise RecordError(
+                f"{where}: duplicate id '{record.id}', first seen at {seen[record.id]}; ids must be unique"
+            )
+        seen[record.id] = where
+
+    yield from stream_answers(path, on_error=on_error, skipped=skipped, check=refuse_again)
+
+
+def stream_answers(
+    path: str | Path,
+    *,
+    on_error: OnError = "raise",
+    skipped: Skipped | None = None,
+    check: Callable[[AnswerSet, str], None] | None = None,
+) -> Iterator[AnswerSet]:
+    """Yield answer sets as `read_answers` does, in memory that does not grow with the file: an id may come twice.
+
+    Args:
+        path: See `read_answers`.
+        on_error: Likewise.
+        skipped: Likewise.
+        check: Refuses a record by a `RecordError`, given where it stands.
+
+    Raises:
+        RecordError: Naming file and line of a bad record.
+    """
     path = Path(path)
     dataset = path.name.split(".")[0]
-    seen: dict[str, str] = {}
     for where, row in read_rows(path):
         try:
             if isinstance(row, RecordError):
                 raise row
             record = parse_record(row, where)
-            if record.id in seen:
-                raise RecordError(
-                    f"{where}: duplicate id '{record.id}', first seen at {seen[record.id]}; ids must be unique"
-                )
+            if check is not None:
+                check(record, where)
         except RecordError as error:
             if on_error == "raise":
                 raise
             if skipped is not None:
-                skipped.messages.append(str(error))
+                skipped.add(str(error))
             continue
-        seen[record.id] = where
         yield record if record.dataset else replace(record, dataset=dataset)

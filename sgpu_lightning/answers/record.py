@@ -89,14 +89,14 @@ def parse_record(row: object, where: str = "record") -> AnswerSet:
     meta = _parse_meta(known.pop("meta", {}), unknown, where)
     if row.get("id") is None:
         raise RecordError(f"{where}: key 'id' is missing: expected a string, unique in the file")
-    identity = _require_text(row["id"], where, "id")
+    identity = require_text(row["id"], where, "id")
     if not identity:
         raise RecordError(f"{where}: key 'id': expected a non-empty string, got ''")
     answers = _parse_answers(row.get("answers"), where)
     parsed: dict[str, Any] = {"id": identity, "answers": answers, "meta": meta}
     for key in (*_TEXT_KEYS, *_OPTIONAL_TEXT_KEYS):
         if key in known:
-            parsed[key] = _require_text(known[key], where, key)
+            parsed[key] = require_text(known[key], where, key)
     if "gold" in known:
         parsed["gold"] = _parse_texts(known["gold"], where, "gold")
     if "label" in known:
@@ -108,7 +108,12 @@ def parse_record(row: object, where: str = "record") -> AnswerSet:
     return AnswerSet(**parsed)
 
 
-def _require_text(value: object, where: str, key: str) -> str:
+def require_text(value: object, where: str, key: str) -> str:
+    """The value, if it is text that a file can hold.
+
+    Raises:
+        RecordError: Naming ``where``, the key, what was expected and what was got.
+    """
     if not isinstance(value, str):
         raise RecordError(f"{where}: key '{key}': expected a string, got {show_value(value)}")
     try:
@@ -121,7 +126,7 @@ def _require_text(value: object, where: str, key: str) -> str:
 def _parse_texts(value: object, where: str, key: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise RecordError(f"{where}: key '{key}': expected a list of strings, got {show_value(value)}")
-    return tuple(_require_text(item, where, f"{key}[{i}]") for i, item in enumerate(value))
+    return tuple(require_text(item, where, f"{key}[{i}]") for i, item in enumerate(value))
 
 
 def _parse_answers(value: object, where: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 from sgpu_lightning.answers.record import KEYS, RecordError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+MAX_LINE = 16 * 2**20  # bytes: a line is read whole, and a record is never near that
 _PARQUET_BATCH = 1024
 
 
@@ -47,7 +48,16 @@ def _read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
         number = 0
         while True:
             try:
-                line = stream.readline()
+                line = stream.readline(MAX_LINE + 1)
+                where = f"{path}:{number + 1}"
+                if len(line) > MAX_LINE:
+                    number += 1
+                    _pass_over(stream)
+                    yield (
+                        where,
+                        RecordError(f"{where}: expected a record of at most {MAX_LINE:,} bytes, got a longer line"),
+                    )
+                    continue
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise RecordError(
                     f"{path}:{number + 1}: the compressed file is truncated or damaged ({error}); {number} lines were "
@@ -57,8 +67,13 @@ def _read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 return
             number += 1
             if line.strip():
-                where = f"{path}:{number}"
                 yield where, _decode(line, where)
+
+
+def _pass_over(stream: IO[bytes]) -> None:
+    """Read to the line's end, a piece at a time."""
+    while (piece := stream.readline(MAX_LINE)) and not piece.endswith(b"\n"):
+        pass
 
 
 def _decode(line: bytes, where: str) -> Any:

@@ -62,13 +62,22 @@ class VectorSpec:
         """Whether a predictor fitted on these vectors may be fed the other ones.
 
         Encoders must be the same. Hidden states may come from another model (the spectrum has no width), but
-        by the same token rule, and within one model from the same layer.
+        by the same token rule, and from the same layer: in a model of other depth, from the same share of it.
         """
         if self.kind != other.kind:
             return False
         if self.kind == "encoder":
             return self.revision == other.revision if self.revision and other.revision else self.source == other.source
-        return self.token == other.token and (self.source != other.source or self.layer == other.layer)
+        return self.token == other.token and self._same_layer(other)
+
+    def _same_layer(self, other: VectorSpec) -> bool:
+        if self.source == other.source or None in (self.layer, other.layer):
+            return self.layer == other.layer
+        if not self.num_layers or not other.num_layers:
+            return True  # how deep they are is not known
+        # Within a block: the middle one of 29 is the 14th, of 32 the 16th.
+        apart = abs(self.layer / self.num_layers - other.layer / other.num_layers)  # type: ignore[operator]
+        return apart <= 1 / min(self.num_layers, other.num_layers)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready keys and values."""
@@ -194,5 +203,5 @@ def read_shard(path: Path) -> VectorShard:
     values = answers.values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     counts = np.diff(answers.offsets.to_numpy()).astype(np.int64)
     flat_scored = scored.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    question = table.column("question").to_numpy().astype(np.float32) if "question" in names else None
+    question = table.column("question").to_numpy().copy() if "question" in names else None
     return VectorShard(values.reshape(-1, dim), counts, flat_scored.reshape(-1, dim), question)

@@ -99,8 +99,7 @@ def kle_heat_lm_polygraph(group: SetGroup) -> Tensor:
     return kernel_entropy((-HEAT_TIME * values).exp(), vectors, least=1e-8) / math.log(group.count)
 
 
-def _register_graph_scores(name: str, kind: Affinity) -> None:
-    graph = f"of the graph weighted by {kind.words}"
+def _register_laplacian_scores(name: str, kind: Affinity, graph: str) -> None:
     lin = f"{_LIN}; as lm-polygraph 0.7.0 with Jaccard_score" if name == "jaccard" else _LIN
 
     @register(
@@ -139,6 +138,8 @@ def _register_graph_scores(name: str, kind: Affinity) -> None:
     def ecc(group: SetGroup) -> Tensor:
         return eccentricity(kind.weights(group))
 
+
+def _register_kernel_entropies(name: str, kind: Affinity, graph: str) -> None:
     @register(
         f"kle_heat_{name}",
         sign=-1,
@@ -165,4 +166,6 @@ def _register_graph_scores(name: str, kind: Affinity) -> None:
 
 
 for _name, _kind in AFFINITIES.items():
-    _register_graph_scores(_name, _kind)
+    _graph = f"of the graph weighted by {_kind.words}"
+    _register_laplacian_scores(_name, _kind, _graph)
+    _register_kernel_entropies(_name, _kind, _graph)

@@ -22,19 +22,18 @@ def embed(
 
     Args:
         store: The store's folder.
-        encoder: ``minilm`` (the offline encoder of the [demo] extra), a sentence-transformers folder, or a hub id.
+        encoder: ``minilm`` (the offline encoder), a sentence-transformers folder, or a hub id.
         revision: Revision of a hub id.
         dtype: How vectors are stored.
         cache_dir: Where vectors of texts are remembered; null for the user's cache folder.
     """
-    from rich import print as show
-
     from sgpu_lightning.answers.store import AnswerStore
+    from sgpu_lightning.console import say
     from sgpu_lightning.embedding.embed import embed_store, load_encoder
 
     opened = AnswerStore.open(store)
     name = embed_store(opened, load_encoder(encoder, revision=revision, cache_dir=cache_dir), dtype=dtype)
-    show(f"vectors '{name}' are in {store}")
+    say(f"vectors '{name}' are in {store}")
 
 
 def run(args: list[str]) -> None:

@@ -16,16 +16,15 @@ def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip
         out: The store's folder. A store that is there gets the records it does not have yet.
         on_error: ``raise`` at the first bad record, or ``skip`` bad records and list them.
     """
-    from rich import print as show
-
     from sgpu_lightning.answers.importing import import_file
     from sgpu_lightning.answers.reader import Skipped
+    from sgpu_lightning.console import say
 
     skipped = Skipped()
     added, present = import_file(answers, out, on_error=on_error, skipped=skipped)
     if skipped.messages:
-        show(skipped.summary())
-    show(f"{added} answer sets written to {out}" + (f", {present} were there" if present else ""))
+        say(skipped.summary())
+    say(f"{added} answer sets written to {out}" + (f", {present} were there" if present else ""))
 
 
 def run(args: list[str]) -> None:

@@ -73,7 +73,7 @@ class _Trainer(Trainer):
             out: The file to write.
         """
         batches: Any = super().predict(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-        count = write_predictions(Path(out), batches, datamodule.table)
+        count = write_predictions(Path(out), batches, datamodule.table, model.train_groups)
         if datamodule.skipped.messages:
             print(datamodule.skipped.summary())
         print(f"{count} predictions written to {out}")

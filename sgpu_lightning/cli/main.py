@@ -22,8 +22,13 @@ VERBS = {
     "validate": ("lightning", "metrics on the validation sets"),
     "test": ("lightning", "metrics on the test sets"),
     "compare": ("compare", "SGPU against every other score, cross-validated"),
+    "transfer": ("transfer", "fit on some models or data, evaluate on others"),
     "curve": ("curve", "how good P(correct) is with few labels, or fewer answers"),
     "predict": ("lightning", "write P(correct) of every answer set as JSON Lines"),
+    "select": ("select", "the threshold that keeps the error rate of answered questions below a risk"),
+    "export": ("export", "make a portable predictor of a checkpoint"),
+    "score": ("score", "P(correct) of answer sets by a portable predictor"),
+    "push": ("push", "upload a portable predictor to a hub"),
 }
 
 

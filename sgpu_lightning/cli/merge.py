@@ -19,13 +19,12 @@ def merge(stores: list[Path], *, out: Path) -> None:
         stores: Folders of the stores; they are left as they are.
         out: The merged store's folder. A store that is there is added to.
     """
-    from rich import print as show
-
     from sgpu_lightning.answers.merge import merge_stores
+    from sgpu_lightning.console import say
 
     merged, added, present = merge_stores(stores, out)
     there = f", {present} were there" if present else ""
-    show(f"{added} answer sets added to {out}{there}; it holds {len(merged.ids())}")
+    say(f"{added} answer sets added to {out}{there}; it holds {len(merged.ids())}")
 
 
 def run(args: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse import auto_cli
 
@@ -32,6 +32,7 @@ def sample(
     vector_dtype: Literal["float16", "float32"] = "float32",
     revision: str | None = None,
     trust_remote_code: bool = False,
+    model_options: dict[str, Any] | None = None,
     api: str | None = None,
     api_key_env: str = DEFAULT_KEY_ENV,
     server: ApiSettings = ApiSettings(),
@@ -63,14 +64,14 @@ def sample(
         vector_dtype: How hidden states are stored.
         revision: Branch, tag or commit of a hub id.
         trust_remote_code: Whether to run code that comes with the model.
+        model_options: Further arguments of the model's ``from_pretrained``, for example '{"device_map": "auto"}', which
+            spreads a large model over several devices.
         api: Ask a server that speaks OpenAI's protocol (vLLM, TGI, Ollama, llama.cpp, vendors) instead of loading the
             model: where its API begins, for example http://127.0.0.1:8000/v1. Hidden states stay on the server.
         api_key_env: The environment variable that holds the server's key.
         server: How the server is asked.
     """
-    from rich import print as show
-
-    from sgpu_lightning.errors import SamplingError
+    from sgpu_lightning.console import say
     from sgpu_lightning.sampling.api import ApiSampler
     from sgpu_lightning.sampling.api_client import ApiClient
     from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
@@ -83,8 +84,14 @@ def sample(
     questions = load_task(task, path=task_path, split=split, limit=limit)
     sampler: HuggingFaceSampler | ApiSampler
     if api is not None:
-        local = {"layers": layers, "revision": revision, "device": device, "dtype": dtype}
-        _refuse_with_api({name: value for name, value in local.items() if value not in (None, [], "auto")})
+        local = {
+            "layers": layers,
+            "revision": revision,
+            "device": device,
+            "dtype": dtype,
+            "model_options": model_options,
+        }
+        _refuse_with_api({name: value for name, value in local.items() if value not in (None, [], {}, "auto")})
         client = ApiClient(api, model, server, api_key_env=api_key_env)
         sampler = ApiSampler(client, sampling, prompt=prompt)
     else:
@@ -94,6 +101,7 @@ def sample(
             dtype=dtype,
             revision=revision,
             trust_remote_code=trust_remote_code,
+            model_options=model_options,
             settings=sampling,
             prompt=prompt,
             layers=layers,
@@ -106,9 +114,9 @@ def sample(
     if not Launch.of_this_process().is_main:
         return
     kinds = ", ".join(store.vector_specs) or "none"
-    show(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
+    say(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
     if isinstance(sampler, ApiSampler):
-        show(sampler.client.usage.summary(server.input_price, server.output_price))
+        say(sampler.client.usage.summary(server.input_price, server.output_price))
     if failures := failures_among(store, questions):
         raise SamplingError(failure_summary(failures, len(questions), out))
 

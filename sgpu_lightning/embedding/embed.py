@@ -35,20 +35,26 @@ def encoder_spec(encoder: Encoder) -> VectorSpec:
     return VectorSpec(kind="encoder", source=encoder.name, revision=encoder.revision, dim=encoder.dim)
 
 
-def embed_records(records: Sequence[AnswerSet], encoder: Encoder) -> VectorShard:
-    """Vectors of the records' answers and scored answers, and how near these are to their questions."""
+def embed_records(records: Sequence[AnswerSet], encoder: Encoder, *, questions: bool = True) -> VectorShard:
+    """Vectors of the records' answers and scored answers, and how near these are to their questions.
+
+    Args:
+        records: The answer sets.
+        encoder: Gives the vectors.
+        questions: Whether questions are embedded as well; if not, the shard has no ``question``.
+    """
     texts = [text for record in records for text in (*record.answers, scored_answer(record))]
     # Encoded together: a question that many models were asked is encoded once, and so is an answer.
-    asked = [i for i, record in enumerate(records) if record.question.strip()]
+    asked = [i for i, record in enumerate(records) if questions and record.question.strip()]
     vectors = encoder.encode([*texts, *(records[i].question for i in asked)])
-    vectors, questions = vectors[: len(texts)], vectors[len(texts) :]
+    vectors, asked_vectors = vectors[: len(texts)], vectors[len(texts) :]
     counts = np.array([len(record.answers) for record in records], dtype=np.int64)
     is_scored = np.zeros(len(texts), dtype=bool)
     is_scored[np.cumsum(counts + 1) - 1] = True
     scored = vectors[is_scored]
     similarity = np.zeros(len(records))
-    similarity[asked] = _cosine(scored[asked], questions)
-    return VectorShard(vectors[~is_scored], counts, scored, similarity)
+    similarity[asked] = _cosine(scored[asked], asked_vectors)
+    return VectorShard(vectors[~is_scored], counts, scored, similarity if questions else None)
 
 
 def _cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

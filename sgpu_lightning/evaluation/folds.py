@@ -26,16 +26,10 @@ def group_folds(groups: Sequence[str], labels: Tensor, num_folds: int = 5, seed:
     Raises:
         EvaluationError: If there are fewer groups than folds, or a fold or the rest of one has a single class.
     """
-    if num_folds < 2:
-        raise EvaluationError(f"folds: expected at least 2, got {num_folds}")
+    _require_enough(groups, num_folds)
     sizes: dict[str, int] = {}
     for group in groups:
         sizes[group] = sizes.get(group, 0) + 1
-    if len(sizes) < num_folds:
-        raise EvaluationError(
-            f"expected at least {num_folds} groups, one for each fold, got {len(sizes)} in {len(groups)} answer sets; "
-            "use fewer folds (--folds)"
-        )
     filled = [0] * num_folds
     fold_of: dict[str, int] = {}
     for group in sorted(sizes, key=lambda name: _order(name, seed)):
@@ -43,14 +37,57 @@ def group_folds(groups: Sequence[str], labels: Tensor, num_folds: int = 5, seed:
         fold_of[group] = fold
         filled[fold] += sizes[group]
     folds = torch.tensor([fold_of[group] for group in groups])
+    require_both_classes(folds, labels, num_folds)
+    return folds
+
+
+def hashed_folds(groups: Sequence[str], num_folds: int = 5, seed: int = 0) -> Tensor:
+    """The fold of each answer set by a hash of its group alone, int64 [n]: the same in whichever file a group stands.
+
+    Folds are of like size only on average; `group_folds` makes them equal, for one file.
+
+    Args:
+        groups: Of the sets, [n].
+        num_folds: At least 2.
+        seed: Changes the folds.
+
+    Raises:
+        EvaluationError: If there are fewer groups than folds.
+    """
+    _require_enough(groups, num_folds)
+    return torch.tensor([int.from_bytes(_order(group, seed)[:8], "big") % num_folds for group in groups])
+
+
+def require_both_classes(folds: Tensor, labels: Tensor, num_folds: int, name: str = "") -> None:
+    """Refuse folds of which one, or the rest of one, has a single class.
+
+    Args:
+        folds: Of the answer sets, [n].
+        labels: 1.0 or 0.0, [n].
+        num_folds: How many there are.
+        name: Of the file or store, for the message.
+
+    Raises:
+        EvaluationError: Naming the first such fold.
+    """
+    where = f"{name}: " if name else ""
     for fold in range(num_folds):
         for side, rows in (("it", folds == fold), ("the others", folds != fold)):
             if len(torch.unique(labels[rows])) < 2:
                 raise EvaluationError(
-                    f"fold {fold}: {side} hold {int(rows.sum())} answer sets of one class: nothing can be fitted or "
-                    "ranked; use fewer folds (--folds), or more labelled answer sets"
+                    f"{where}fold {fold}: {side} hold {int(rows.sum())} answer sets of one class: nothing can be "
+                    "fitted or ranked; use fewer folds (--folds), or more labelled answer sets"
                 )
-    return folds
+
+
+def _require_enough(groups: Sequence[str], num_folds: int) -> None:
+    if num_folds < 2:
+        raise EvaluationError(f"folds: expected at least 2, got {num_folds}")
+    if (count := len(set(groups))) < num_folds:
+        raise EvaluationError(
+            f"expected at least {num_folds} groups, one for each fold, got {count} in {len(groups)} answer sets; "
+            "use fewer folds (--folds)"
+        )
 
 
 def _order(name: str, seed: int) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.images import OWN_DATA, shorten
 from sgpu_lightning.sampling.prompt import PromptSettings, chat_messages
 from sgpu_lightning.tasks.question import Question
 
@@ -46,13 +47,17 @@ def _image_url(image: str, question_id: str, allow_urls: bool) -> str:
                 "to the server, which then fetches it"
             )
         return image
+    if image.startswith("data:"):
+        raise SamplingError(f"question '{question_id}': image {shorten(image)}: {OWN_DATA}")
     return _data_url(Path(image), question_id)
 
 
 def _data_url(path: Path, question_id: str) -> str:
     """An image file as a data URL."""
-    where = f"question '{question_id}': image {path}"
+    where = f"question '{question_id}': image {shorten(str(path))}"
     try:
+        if not path.is_file():  # reading what is no file, a pipe for example, might never end
+            raise SamplingError(f"{where}: expected a file, got none there; looked from {Path.cwd()}")
         if (size := path.stat().st_size) > MAX_IMAGE_BYTES:
             raise SamplingError(f"{where}: expected at most {MAX_IMAGE_BYTES:,} bytes, got {size:,}")
         content = path.read_bytes()

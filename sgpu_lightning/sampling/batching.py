@@ -24,22 +24,28 @@ class Batches:
     Args:
         sample: Answers one batch. A `SamplingError` says that one of its questions cannot be asked.
         batch_size: Questions in a batch at most, at least 1.
+        length: How long a question's prompt is.
 
     Raises:
         SamplingError: If the batch size is below 1.
     """
 
-    def __init__(self, sample: Callable[[Sequence[Question]], Sequence[Sampled]], batch_size: int) -> None:
+    def __init__(
+        self,
+        sample: Callable[[Sequence[Question]], Sequence[Sampled]],
+        batch_size: int,
+        length: Callable[[Question], int],
+    ) -> None:
         if batch_size < 1:
             raise SamplingError(f"batch_size: expected at least 1, got {batch_size}")
-        self._sample = sample
+        self._sample, self._length = sample, length
         self.size = batch_size
 
     def outcomes(self, questions: Sequence[Question]) -> Iterator[Outcome]:
         """Ask all of them; what cannot be asked, or does not fit alone, comes as `Failed`."""
         window = max(WINDOW, 4 * self.size)
         for start in range(0, len(questions), window):
-            for alike in _by_length(questions[start : start + window]):
+            for alike in _by_length(questions[start : start + window], self._length):
                 done = 0
                 while done < len(alike):
                     batch = alike[done : done + self.size]
@@ -95,9 +101,9 @@ class Batches:
         return self._isolated(batch[:middle]) + self._isolated(batch[middle:])
 
 
-def _by_length(questions: Sequence[Question]) -> list[list[Question]]:
-    """Those with an image, and those without, each by the length of their text, the longest first."""
-    ordered = sorted(questions, key=lambda one: len(one.question) + len(one.context or ""), reverse=True)
+def _by_length(questions: Sequence[Question], length: Callable[[Question], int]) -> list[list[Question]]:
+    """Those with an image, and those without, each by their length, the longest first."""
+    ordered = sorted(questions, key=length, reverse=True)
     kinds = [[one for one in ordered if (one.image is not None) == has_image] for has_image in (True, False)]
     return [kind for kind in kinds if kind]
 

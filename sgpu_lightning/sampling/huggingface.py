@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from sgpu_lightning.errors import QuestionError
+from sgpu_lightning.errors import QuestionError, SamplingError
 from sgpu_lightning.sampling.batching import Batches
 from sgpu_lightning.sampling.choice import SeededChoice
 from sgpu_lightning.sampling.decoding import decoding_config, eos_ids, generate_rows
 from sgpu_lightning.sampling.encoding import encode_prompt, prompt_length
+from sgpu_lightning.sampling.images import is_address
 from sgpu_lightning.sampling.loading import folder_revision, load_model, require_causal_lm
 from sgpu_lightning.sampling.prompt import PromptSettings, tokenizer_of
 from sgpu_lightning.sampling.recorder import HiddenStateRecorder, Layers, TokenRule, decoder_layers
@@ -138,7 +140,7 @@ class HuggingFaceSampler:
         Yields:
             One outcome for each question, in any order; `Failed` where its prompt cannot be made or does not fit.
         """
-        yield from Batches(self.sample, self.batch_size).outcomes(questions)
+        yield from Batches(self.sample, self.batch_size, self._length).outcomes(questions)
 
     def sample(self, questions: Sequence[Question]) -> list[Sampled]:
         """Ask the questions of one batch.
@@ -175,6 +177,15 @@ class HuggingFaceSampler:
         self._require_room(question, length)
         return length
 
+    def _length(self, question: Question) -> int:
+        """`prompt_length` for sorting, 0 where it cannot be had: what is wrong shows when the question is asked."""
+        if is_address(question.image):  # which would be fetched twice
+            return 0
+        try:
+            return self.prompt_length(question)
+        except SamplingError:
+            return 0
+
     def describe(self) -> dict[str, Any]:
         """Who was asked and how, as JSON-ready keys and values, for the store's manifest."""
         return {
@@ -185,7 +196,13 @@ class HuggingFaceSampler:
             "token": self._recorder.token,
             "settings": self.settings.to_dict(),
             "prompt": self.prompt.to_dict(),
-        }
+        } | self._quantization()
+
+    def _quantization(self) -> dict[str, Any]:
+        """How the weights were made smaller, where they were: that is another model."""
+        found: Any = getattr(self.model.config, "quantization_config", None)
+        kept = found.to_dict() if hasattr(found, "to_dict") else found
+        return {} if kept is None else {"quantization": json.loads(json.dumps(kept, default=str))}
 
     def _encode(self, question: Question) -> Prompt:
         prompt = encode_prompt(question, self._encoder, self.prompt)

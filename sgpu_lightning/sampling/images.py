@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20
 TIMEOUT_S = 30.0
+OWN_DATA = "expected a file, got the image's own data: write it to a file"
+_SHOWN = 200  # characters of a name in a message
 _URL_SCHEMES = ("http://", "https://")
 
 
@@ -40,6 +42,11 @@ def load_image(question: Question, *, allow_urls: bool = False) -> Image:
     # What broken files raise depends on the format and on where they break.
     except (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError) as error:
         raise _bad(question, f"expected an image, got a file that breaks off or is damaged ({error})") from error
+
+
+def is_address(image: str | None) -> bool:
+    """Whether an image is named by an http or https address."""
+    return image is not None and image.lower().startswith(_URL_SCHEMES)
 
 
 def image_size(question: Question, *, allow_urls: bool = False) -> tuple[int, int]:
@@ -75,13 +82,22 @@ def _open(question: Question, allow_urls: bool) -> Image:
 
 def _source(question: Question, allow_urls: bool) -> Path | io.BytesIO:
     address = question.image or ""
-    if address.lower().startswith(_URL_SCHEMES):
+    if is_address(address):
         if not allow_urls:
             raise _bad(question, "expected a file, got an address, which is not fetched unless allow_urls is set")
         return _fetch(question, address)
-    if not address or "\0" in address or not Path(address).is_file():
+    if address.startswith("data:"):
+        raise _bad(question, OWN_DATA)
+    if not _is_file(address):
         raise _bad(question, f"expected a file, got none there; looked from {Path.cwd()}")
     return Path(address)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _fetch(question: Question, address: str) -> io.BytesIO:
@@ -101,4 +117,9 @@ def _fetch(question: Question, address: str) -> io.BytesIO:
 
 
 def _bad(question: Question, problem: str) -> QuestionError:
-    return QuestionError(question.id, f"image '{question.image}': {problem}")
+    return QuestionError(question.id, f"image '{shorten(question.image or '')}': {problem}")
+
+
+def shorten(name: str) -> str:
+    """A file's name or an address for a message."""
+    return name if len(name) <= _SHOWN else f"{name[: _SHOWN - 3]}..."

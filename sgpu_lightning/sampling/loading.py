@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sgpu_lightning.sampling.prompt import TextEncoder
 
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
 
 def load_model(
     name_or_path: str,
@@ -39,12 +41,16 @@ def load_model(
             the place of ``device``) or ``quantization_config``.
 
     Raises:
-        SamplingError: If nothing is found there, or neither kind of model.
+        SamplingError: If nothing is found there, or neither kind of model, or there is no such device or dtype.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
     common: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     options = dict(model_options or {})
+    if dtype not in _DTYPES:
+        raise SamplingError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+    place = None if "device_map" in options else pick_device(device)
     try:
         config = _load_config(name_or_path, common)
         sees = _is_kind(config, AutoModelForImageTextToText)
@@ -56,15 +62,19 @@ def load_model(
         kind: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
         model: Any = kind.from_pretrained(name_or_path, dtype=dtype, **common, **options)
         encoder = _load_processor(name_or_path, config, common) if sees else _load(AutoTokenizer, name_or_path, common)
-    except OSError as error:
-        raise SamplingError(
-            f"model '{name_or_path}': neither a folder here nor loadable from the hub ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); expected a hub id, or a folder written by save_pretrained"
-        ) from error
+    except SamplingError:
+        raise
     except ImportError as error:
         raise SamplingError(f"model '{name_or_path}' needs a package that is not installed: {error}") from error
-    if "device_map" not in options:
-        model = model.to(pick_device(device))
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        here = Path(name_or_path).is_dir()
+        problem = "this folder cannot be loaded" if here else "neither a folder here nor loadable from the hub"
+        raise SamplingError(
+            f"model '{name_or_path}': {problem} ({_first_line(error)}); "
+            "expected a hub id, or a folder written by save_pretrained"
+        ) from error
+    if place is not None:
+        model = model.to(place)
     return cast("PreTrainedModel", model), encoder
 
 
@@ -146,9 +156,22 @@ def require_causal_lm(model: PreTrainedModel) -> None:
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """The device meant; ``auto`` is this process's GPU under torchrun or accelerate, else MPS, else the CPU."""
+    """The device meant; ``auto`` is this process's GPU under torchrun or accelerate, else MPS, else the CPU.
+
+    Raises:
+        SamplingError: If this machine has no such device.
+    """
     if device != "auto":
-        return torch.device(device)
+        try:
+            return torch.empty(0, device=device).device  # a name may be right and the device not there
+        except (RuntimeError, AssertionError) as error:
+            raise SamplingError(
+                f"device: expected 'auto' or a torch device that is here, got '{device}' ({_first_line(error)})"
+            ) from error
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
@@ -55,7 +56,8 @@ def sample_to_store(
     Raises:
         StoreError: If the store was made with another model or other settings, holds other questions of the same ids,
             or cannot be written. What was written before is whole.
-        SamplingError: With ``raise``, at the first question without answers; always, if the first hundred get none.
+        SamplingError: If two questions have one id. With ``raise``, at the first question without answers; always, if
+            the first hundred get none.
     """
     launch = Launch.of_this_process()
     launch.warn_if_alone()
@@ -64,6 +66,8 @@ def sample_to_store(
     with store.locked():
         pass  # a store that cannot be written is better refused before any question is asked
     known = {record.id: _identity(record) for record in store.records()}
+    if repeated := [name for name, count in Counter(question.id for question in questions).items() if count > 1]:
+        raise SamplingError(f"task '{task}': expected an id of its own for each question, got '{repeated[0]}' twice")
     for question in questions:
         if known.get(question.id, _identity(question)) != _identity(question):
             raise StoreError(

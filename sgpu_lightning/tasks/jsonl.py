@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from sgpu_lightning.answers.record import RecordError
+from sgpu_lightning.answers.record import RecordError, require_text
 from sgpu_lightning.answers.rows import read_rows
 from sgpu_lightning.errors import SGPUError, show_value
 from sgpu_lightning.tasks.question import Question
@@ -17,6 +17,7 @@ from sgpu_lightning.tasks.question import Question
 SUFFIXES = (".jsonl", ".jsonl.gz")
 KEYS = tuple(f.name for f in fields(Question))
 _REQUIRED_KEYS = ("id", "question")
+_NON_EMPTY_KEYS = (*_REQUIRED_KEYS, "image")
 _LIST_KEYS = ("gold", "rivals")
 _URL = re.compile(r"\A(?:[a-z][a-z0-9+.-]+://|data:)", re.IGNORECASE)
 
@@ -88,11 +89,14 @@ def parse_question(row: object, where: str = "question") -> Question:
 
 
 def _parse_text(value: object, where: str, key: str) -> str:
-    if not isinstance(value, str):
-        raise TaskError(f"{where}: key '{key}': expected a string, got {show_value(value)}")
-    if key in _REQUIRED_KEYS and not value.strip():
-        raise TaskError(f"{where}: key '{key}': expected a non-empty string, got {show_value(value)}")
-    return value
+    try:
+        text = require_text(value, where, key)
+    except RecordError as error:
+        raise TaskError(str(error)) from error
+    if key in _NON_EMPTY_KEYS and not text.strip():
+        hint = "; leave the key out where there is none" if key not in _REQUIRED_KEYS else ""
+        raise TaskError(f"{where}: key '{key}': expected a non-empty string, got {show_value(text)}{hint}")
+    return text
 
 
 def _parse_texts(value: object, where: str, key: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from sgpu_lightning.spectrum import cosine_gram, eigenspectrum, gram
 from sgpu_lightning.tasks import Question, load_task
 from sgpu_lightning.testbed.digits import digit_questions
 from sgpu_lightning.testbed.language import build_language_model
+from sgpu_lightning.testbed.transfer import demo_transfer, transfer_table
 from sgpu_lightning.testbed.vision import build_vision_model
 from sgpu_lightning.testbed.world import write_questions
 from sgpu_lightning.training import Fitted, fit, metrics_table
@@ -69,10 +70,12 @@ def run_demo(
     """
     encoder = load_encoder("minilm")
     fitted: dict[str, Fitted] = {}
+    stores: dict[str, Path] = {}
     for subject in _subjects(out, questions, steps):
         name = subject.name
         console.rule(f"{name} model")
         store = _answers(out, subject, console)
+        stores[name] = store.path
         labels = [label_of(record, alias_match) or 0 for record in store.records()]
         console.print(f"its greedy answers are right on {sum(labels) / len(labels):.0%} of {len(labels)} questions")
         embed_store(store, encoder)
@@ -83,6 +86,8 @@ def run_demo(
             fitted[f"{name}, {setting}"] = fit(data, out=out / "fit" / f"{name}-{setting}")
     console.rule("P(correct) on questions held out from fitting")
     console.print(results(fitted))
+    console.rule("transfer: fitted on one model's answers, evaluated on another's")
+    console.print(transfer_table(demo_transfer(stores)))
     return fitted
 
 

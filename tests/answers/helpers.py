@@ -43,8 +43,8 @@ def write_lines(path: Path, *lines: str | bytes) -> Path:
     return path
 
 
-def hidden(layer=1, dim=2, token="last", source="tiny", **keys) -> VectorSpec:
-    return VectorSpec(kind="hidden", source=source, dim=dim, layer=layer, num_layers=4, token=token, **keys)
+def hidden(layer=1, dim=2, token="last", source="tiny", num_layers=4, **keys) -> VectorSpec:
+    return VectorSpec(kind="hidden", source=source, dim=dim, layer=layer, num_layers=num_layers, token=token, **keys)
 
 
 def encoder(source="enc", dim=2, revision="r1") -> VectorSpec:

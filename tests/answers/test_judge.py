@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.answers.judge import PROMPT_VERSION, LLMJudge, Verdict, judge_messages, parse_verdict
+from sgpu_lightning.answers.judge import PROMPT_VERSION, SYSTEM, LLMJudge, Verdict, judge_messages, parse_verdict
+from sgpu_lightning.answers.labelling import write_records
+from sgpu_lightning.answers.reader import read_answers
 from sgpu_lightning.answers.record import AnswerSet
+from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import SamplingError, SGPUError
 from sgpu_lightning.sampling.api_client import ApiClient
 from sgpu_lightning.sampling.api_settings import ApiSettings
@@ -113,6 +117,24 @@ def test_no_gold_and_a_refused_request_give_no_verdict_with_the_reason():
     assert verdicts[2] == Verdict(None, "there are no gold answers to judge by")
     with pytest.raises(SGPUError, match="record 'q2': expected gold answers to judge by, got none"):
         judge_messages(record_of(2, gold=None))
+
+
+def test_sgpu_label_asks_a_judge_and_writes_its_labels(tmp_path, capsys):
+    rows = [record_of(i, "Paris" if i % 3 else "Rome") for i in range(6)]
+    write_records(tmp_path / "asked.jsonl", rows)
+    with serving(say=judging) as server:
+        options = json.dumps({"api": server.url, "model": "m"})
+        call = ["label", str(tmp_path / "asked.jsonl"), "--grader", "judge", "--options", options]
+        assert main([*call, "--out", str(tmp_path / "judged.jsonl")]) == 0
+    assert "graded by judge" in capsys.readouterr().out
+    judged = list(read_answers(tmp_path / "judged.jsonl"))
+    assert [record.label for record in judged] == [0, 1, 1, 0, 1, 1]
+    assert judged[1].meta["judge"]["reason"] == "for capital 1?"
+
+
+def test_the_instruction_is_the_documented_one():
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert " ".join(SYSTEM.split()) in " ".join(page.split())
 
 
 def test_an_unknown_judge_is_one_error():

@@ -70,6 +70,13 @@ class TestWithVerdict:
         assert with_verdict(record(label=1), Verdict(None), alias_match, "alias").label is None
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+def test_half_characters_in_what_a_record_carries_are_written_as_json_spells_them(tmp_path, name):
+    written = record(greedy="漢字", dataset="d", meta={"half": "\ud800"})
+    write_records(tmp_path / name, [written])
+    assert list(read_answers(tmp_path / name)) == [written]
+
+
 def test_an_interrupted_write_leaves_what_was_there(tmp_path):
     target = tmp_path / "out.jsonl"
     target.write_text("before\n")

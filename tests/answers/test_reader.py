@@ -27,6 +27,13 @@ def ids(path, **keys):
     return [one.id for one in read_answers(path, **keys)]
 
 
+def skipped_of(messages) -> Skipped:
+    skipped = Skipped()
+    for message in messages:
+        skipped.add(message)
+    return skipped
+
+
 def place(path, where):
     return "^" + re.escape(f"{path}:{where}")
 
@@ -119,9 +126,9 @@ def test_skipped_id_may_come_again(tmp_path):
 
 
 def test_summary_counts_all_and_shows_the_first():
-    summary = Skipped([f"a.jsonl:{i}: bad" for i in range(7)]).summary(most=2)
+    summary = skipped_of(f"a.jsonl:{i}: bad" for i in range(7)).summary(most=2)
     assert summary == "left out 7 bad records:\n  a.jsonl:0: bad\n  a.jsonl:1: bad\n  ... and 5 more"
-    assert Skipped(["a.jsonl:0: bad"]).summary() == "left out 1 bad records:\n  a.jsonl:0: bad"
+    assert skipped_of(["a.jsonl:0: bad"]).summary() == "left out 1 bad records:\n  a.jsonl:0: bad"
 
 
 def test_parquet_names_the_row(tmp_path):

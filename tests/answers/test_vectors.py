@@ -164,7 +164,10 @@ def test_describe_says_what_made_the_vectors():
         (encoder(), hidden(), False),
         (hidden(layer=1), hidden(layer=1), True),
         (hidden(layer=1), hidden(layer=2), False),
-        (hidden(source="tiny", layer=1), hidden(source="big", layer=9, dim=8), True),  # transfer between models
+        (hidden(source="tiny", layer=1), hidden(source="big", layer=9, num_layers=32, dim=8), True),  # as deep
+        (hidden(source="tiny", layer=1), hidden(source="big", layer=24, num_layers=32), False),
+        (hidden(source="tiny", layer=16, num_layers=32), hidden(source="big", layer=14, num_layers=29), True),
+        (hidden(source="tiny", layer=1), hidden(source="big", layer=24, num_layers=None), True),  # not known
         (hidden(token="last"), hidden(token="mean"), False),
         (hidden(source="tiny", token="last"), hidden(source="big", token="mean"), False),
     ],

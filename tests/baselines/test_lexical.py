@@ -21,12 +21,18 @@ def test_match_fraction_is_after_normalisation_and_exact_match_is_not():
     assert raw("exact_match", answers, greedy="Paris") == [0.25]
 
 
-def test_match_fraction_is_that_of_the_record():
-    from sgpu_lightning.answers.scored import match_fraction
+def test_match_fraction_is_the_feature_of_that_name():
+    from sgpu_lightning.answers.texts import AnswerTexts
+    from sgpu_lightning.batch import TextBatch, batch_of_vectors
+    from sgpu_lightning.features import AnswerFeatures
     from tests.baselines.helpers import random_inputs
 
     inputs = random_inputs()
-    assert get_score("match_fraction").raw(inputs).tolist() == [match_fraction(record) for record in inputs.records]
+    texts = TextBatch.collate([AnswerTexts.of(record) for record in inputs.records])
+    batch = batch_of_vectors(torch.ones(len(inputs.records), texts.logprobs.shape[1], 2), texts=texts)
+    batch.mask = texts.ids[:, :-1] >= 0
+    feature = AnswerFeatures(["match_fraction"])(batch)[:, 0]
+    torch.testing.assert_close(get_score("match_fraction").raw(inputs), feature)
 
 
 def test_without_a_greedy_answer_the_majority_is_scored():

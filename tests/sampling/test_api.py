@@ -244,7 +244,9 @@ def test_the_key_is_in_no_file_message_or_log(tmp_path, monkeypatch, caplog, cap
 def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_path):
     (tmp_path / "dot.png").write_bytes(PNG)
     (tmp_path / "text.png").write_bytes(b"no image at all")
+    os.mkfifo(tmp_path / "pipe.png")  # reading it would never end
     images = [tmp_path / "dot.png", tmp_path / "text.png", tmp_path / "none.png", "https://example.com/a.png"]
+    images += [tmp_path / "pipe.png", "data:image/png;base64,AAAA", "x" * 10_000]
     asked = [Question(id=f"q{i}", question=f"see {i}", image=str(image)) for i, image in enumerate(images)]
     with serving() as server:
         outcomes = {
@@ -256,9 +258,13 @@ def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_
         assert (outcomes["q0"].record.modality, outcomes["q0"].record.image) == ("image", str(images[0]))
         assert "question 'q1': image" in outcomes["q1"].reason
         assert "expected PNG, JPEG, GIF, BMP or WebP, got a file that begins b'no image'" in outcomes["q1"].reason
-        assert "expected a readable file, got No such file or directory" in outcomes["q2"].reason
+        assert "expected a file, got none there; looked from" in outcomes["q2"].reason
         assert "got the URL 'https://example.com/a.png': allow_urls passes it on" in outcomes["q3"].reason
-        allowed = by_id(list(sampler_of(server, allow_urls=True).answer(asked[3:])))
+        assert "expected a file, got none there; looked from" in outcomes["q4"].reason
+        assert "expected a file, got the image's own data: write it to a file" in outcomes["q5"].reason
+        assert "image xxx" in outcomes["q6"].reason
+        assert len(outcomes["q6"].reason) < 300
+        allowed = by_id(list(sampler_of(server, allow_urls=True).answer(asked[3:4])))
         assert allowed["q3"].record.greedy == "greedy of see 3"
         assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"] == images[3]
 

@@ -36,6 +36,10 @@ def questions(count, **options):
     return [Question(id=f"q{i}", question="w" * (1 + 7 * i % 11), **options) for i in range(count)]
 
 
+def text_length(question):
+    return len(question.question) + len(question.context or "")
+
+
 def split(outcomes):
     failed = {one.question.id: one.reason for one in outcomes if isinstance(one, Failed)}
     return {one.record.id: one.record.answers[0] for one in outcomes if isinstance(one, Sampled)}, failed
@@ -43,14 +47,14 @@ def split(outcomes):
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, WINDOW + 3])
 def test_every_question_has_its_own_answers(count):
-    outcomes = list(Batches(Model(), 8).outcomes(questions(count)))
+    outcomes = list(Batches(Model(), 8, text_length).outcomes(questions(count)))
     assert split(outcomes) == ({f"q{i}": f"to q{i}" for i in range(count)}, {})
     assert len(outcomes) == count
 
 
 def test_batches_are_full_and_of_like_length():
     model, asked = Model(), questions(64)
-    list(Batches(model, 8).outcomes(asked))
+    list(Batches(model, 8, text_length).outcomes(asked))
     length = {one.id: len(one.question) for one in asked}
     assert [len(batch) for batch in model.batches] == [8] * 8
     flat = [length[name] for batch in model.batches for name in batch]
@@ -60,27 +64,27 @@ def test_batches_are_full_and_of_like_length():
 def test_the_context_counts_as_length():
     model = Model()
     asked = [Question(id="short", question="w" * 9), Question(id="long", question="w", context="c" * 99)]
-    list(Batches(model, 1).outcomes(asked))
+    list(Batches(model, 1, text_length).outcomes(asked))
     assert model.batches == [["long"], ["short"]]
 
 
 def test_questions_with_and_without_image_are_never_in_one_batch():
     model = Model()
     mixed = [Question(id=f"{i}", question="w", image="a.png" if i % 2 else None) for i in range(10)]
-    list(Batches(model, 4).outcomes(mixed))
+    list(Batches(model, 4, text_length).outcomes(mixed))
     assert all(len({int(name) % 2 for name in batch}) == 1 for batch in model.batches)
     assert sorted(name for batch in model.batches for name in batch) == sorted(one.id for one in mixed)
 
 
 def test_only_a_window_is_sorted_so_that_answers_come_from_the_start():
     asked = questions(3 * WINDOW)
-    first = [one.record.id for one in list(Batches(Model(), 8).outcomes(asked))[:WINDOW]]
+    first = [one.record.id for one in list(Batches(Model(), 8, text_length).outcomes(asked))[:WINDOW]]
     assert sorted(first) == sorted(one.id for one in asked[:WINDOW])
 
 
 def test_batches_stay_smaller_once_memory_ran_out():
     model = Model(room=3)
-    batches = Batches(model, 16)
+    batches = Batches(model, 16, text_length)
     with pytest.warns(UserWarning, match="memory ran out with 16 questions at a time: going on with 2"):
         outcomes = list(batches.outcomes(questions(40)))
     assert split(outcomes)[0] == {f"q{i}": f"to q{i}" for i in range(40)}
@@ -90,7 +94,7 @@ def test_batches_stay_smaller_once_memory_ran_out():
 
 def test_a_question_that_does_not_fit_alone_costs_the_others_nothing():
     model = Model(room=8, weights={"q3": 9})
-    batches = Batches(model, 8)
+    batches = Batches(model, 8, text_length)
     answered, failed = split(list(batches.outcomes(questions(24))))
     assert set(answered) == {f"q{i}" for i in range(24)} - {"q3"}
     assert list(failed) == ["q3"]
@@ -99,7 +103,7 @@ def test_a_question_that_does_not_fit_alone_costs_the_others_nothing():
 
 
 def test_at_batch_size_one_too_what_does_not_fit_is_named():
-    _, failed = split(list(Batches(Model(room=0), 1).outcomes(questions(1))))
+    _, failed = split(list(Batches(Model(room=0), 1, text_length).outcomes(questions(1))))
     assert "CUDA out of memory" in failed["q0"]
 
 
@@ -109,7 +113,7 @@ def test_memory_of_the_cpu_counts_as_well():
         return Model()(batch)
 
     with pytest.warns(UserWarning, match="memory ran out with 8 questions at a time: going on with 2"):
-        assert len(list(Batches(sample, 8).outcomes(questions(9)))) == 9
+        assert len(list(Batches(sample, 8, text_length).outcomes(questions(9)))) == 9
 
 
 def test_other_faults_of_the_model_are_not_taken_for_memory():
@@ -117,14 +121,14 @@ def test_other_faults_of_the_model_are_not_taken_for_memory():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        list(Batches(sample, 8).outcomes(questions(3)))
+        list(Batches(sample, 8, text_length).outcomes(questions(3)))
 
 
 @pytest.mark.parametrize("refused", [{"q0"}, {"q7"}, {"q2", "q3", "q11"}, {f"q{i}" for i in range(20)}])
 @pytest.mark.parametrize("room", [100, 3])
 @pytest.mark.filterwarnings("ignore:memory ran out")
 def test_questions_that_cannot_be_asked_fail_alone_with_their_reason(refused, room):
-    answered, failed = split(list(Batches(Model(room, refused), 8).outcomes(questions(20))))
+    answered, failed = split(list(Batches(Model(room, refused), 8, text_length).outcomes(questions(20))))
     assert failed == {name: f"question '{name}': bad image" for name in refused}
     assert answered == {f"q{i}": f"to q{i}" for i in range(20) if f"q{i}" not in refused}
 
@@ -132,7 +136,7 @@ def test_questions_that_cannot_be_asked_fail_alone_with_their_reason(refused, ro
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_batch_size_below_one_is_refused(size):
     with pytest.raises(SamplingError, match=f"batch_size: expected at least 1, got {size}"):
-        Batches(Model(), size)
+        Batches(Model(), size, text_length)
 
 
 class TestHuggingFaceSampler:

@@ -1,3 +1,4 @@
+import io
 import re
 import threading
 from contextlib import contextmanager
@@ -138,8 +139,13 @@ def test_an_address_without_an_image_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://", "data:image/png;base64,"])
 def test_other_schemes_are_no_way_around(picture, scheme):
-    with pytest.raises(QuestionError, match="expected a file, got none there"):
+    with pytest.raises(QuestionError, match=r"expected a file, got (none there|the image's own data)"):
         load_image(ask(f"{scheme}{picture}"), allow_urls=True)
+
+
+def test_a_name_too_long_for_the_file_system_costs_its_own_question_only():
+    with pytest.raises(QuestionError, match=r"question 'a': image 'x{197}\.\.\.': expected a file, got none there"):
+        load_image(ask("x" * 10_000))
 
 
 def test_a_text_model_takes_no_image(picture):
@@ -199,6 +205,29 @@ def test_an_instruction_stands_before_the_image(picture):
     text = make_sampler("qwen2.5-vl", system="w9 w9").sample([ask(picture)])[0]
     other = make_sampler("qwen2.5-vl").sample([ask(picture)])[0]
     assert not text.vectors[1][1].allclose(other.vectors[1][1], atol=1e-3)
+
+
+def test_the_question_with_the_largest_image_is_asked_first(tmp_path, monkeypatch):
+    sampler = make_sampler("qwen2.5-vl")
+    sizes = {"small": 56, "large": 200, "middle": 112}
+    asked = [
+        Question(id=name, question="w5 w6", image=write_image(tmp_path / f"{name}.png", size, size, seed=0))
+        for name, size in sizes.items()
+    ]
+    missing = Question(id="missing", question="w5 w6", image=str(tmp_path / "none.png"))
+    monkeypatch.setattr(sampler, "batch_size", 1)
+    outcomes = list(sampler.answer([missing, *asked]))
+    assert [one.record.id for one in outcomes[:3]] == ["large", "middle", "small"]
+    assert "expected a file, got none there" in outcomes[3].reason
+
+
+def test_an_address_is_fetched_once_for_each_question(picture, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(images, "_fetch", lambda question, address: fetched.append(address) or io.BytesIO(data))
+    data = Path(picture).read_bytes()
+    (outcome,) = make_sampler("llava-1.5", allow_urls=True).answer([ask("http://example.com/a.png")])
+    assert outcome.record.image == "http://example.com/a.png"
+    assert len(fetched) == 1
 
 
 def test_options_for_the_image_processor_are_passed_on(tmp_path):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
+from transformers import BitsAndBytesConfig
 
-from sgpu_lightning.answers.store import StoreError
+from sgpu_lightning.answers.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
+from sgpu_lightning.errors import SamplingError
 from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, outcomes
 from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.tasks import load_task
@@ -88,6 +91,34 @@ def test_a_task_that_changed_under_its_ids_is_refused(model, task, tmp_path):
         sample_to_store(sampler(model), changed, tmp_path / "s", progress=False)
 
 
+def test_options_of_the_model_reach_it_and_quantised_weights_are_another_model(model, task, tmp_path):
+    call = ["sample", "--model", str(model), "--task", str(task), "--out", str(tmp_path / "s"), "--limit", "2"]
+    call += ["--sampling.max_new_tokens", "4", "--device", "cpu"]
+    assert main(call) == 0
+    assert main([*call, "--model_options", '{"device_map": {"": "cpu"}}']) == 0  # the same model, placed otherwise
+    quantised = sampler(model)
+    quantised.model.config.quantization_config = BitsAndBytesConfig(load_in_4bit=True)
+    assert quantised.describe()["quantization"]["load_in_4bit"] is True
+    with pytest.raises(StoreError, match="quantization: the store has None, now asked"):
+        sample_to_store(quantised, [], tmp_path / "s", progress=False)
+
+
+def test_two_questions_of_one_id_are_refused_before_any_is_asked(model, task, tmp_path):
+    questions = load_task(str(task))[:5]
+    with pytest.raises(SamplingError, match=rf"task 't': expected an id of its own .*, got '{questions[0].id}' twice"):
+        sample_to_store(sampler(model), [*questions, questions[0]], tmp_path / "s", task="t", progress=False)
+    assert AnswerStore.open(tmp_path / "s").ids() == set()
+
+
+def test_a_model_whose_weights_are_damaged_is_one_clear_message(model, tmp_path):
+    copy = tmp_path / "damaged"
+    shutil.copytree(model, copy)
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(SamplingError, match=r"damaged': this folder cannot be loaded \(SafetensorError"):
+        HuggingFaceSampler.from_pretrained(str(copy))
+
+
 def test_a_model_trained_again_in_the_same_folder_is_another(task, tmp_path):
     questions = load_task(str(task))[:5]
     for steps in (1, 2):
@@ -105,6 +136,11 @@ def test_a_model_trained_again_in_the_same_folder_is_another(task, tmp_path):
         (["--task", "nothing"], "unknown task 'nothing'"),
         (["--layers", "[7]"], "layers: expected indices from -2 to 1, got 7"),
         (["--model", "./nowhere"], "model './nowhere': neither a folder here nor loadable from the hub"),
+        (["--model", str(Path(__file__).parent)], "this folder cannot be loaded (ValueError: Unrecognized model in"),
+        (["--device", "nonsense"], "device: expected 'auto' or a torch device that is here, got 'nonsense' (Runtime"),
+        (["--device", "cuda:99"], "device: expected 'auto' or a torch device that is here, got 'cuda:99' ("),
+        (["--model_options", '{"nonsense": 1}'], "got an unexpected keyword argument 'nonsense'"),
+        (["--dtype", "int8"], "dtype: expected one of auto, float32, bfloat16, float16, got 'int8'"),
     ],
 )
 def test_bad_calls_are_one_clear_message(model, task, tmp_path, capsys, change, message):

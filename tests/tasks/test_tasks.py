@@ -83,6 +83,12 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
             "key 'golds': expected one of id, question, gold, context, image, group, rivals, got an unknown key",
         ),
         ({"id": "a", "question": "Who?"}, "key 'id': expected an id of its own, got 'a', which"),
+        (
+            {"id": "c", "question": "Who?", "image": ""},
+            "key 'image': expected a non-empty string, got str ''; leave the",
+        ),
+        ({"id": "\ud800", "question": "Who?"}, "key 'id': expected Unicode text, got a lone surrogate"),
+        ({"id": "c", "question": "Who?", "gold": ["\ud800"]}, "key 'gold[0]': expected Unicode text, got a lone"),
         ([1, 2], "expected a JSON object, got list [1, 2]"),
         ('{"id": "c", ', "broken JSON at column 12: Expecting property name"),
     ],

@@ -1,0 +1,53 @@
+"""An encoder that remembers vectors of texts in memory, up to a limit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgpu_lightning.embedding.encoder import Encoder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_TEXT_BYTES = 400  # beside its vector: the text, and what the dictionary and the arrays need
+
+
+class RememberingEncoder:
+    """Encodes each distinct text once, as long as its vector is among those used last; writes nothing to disk.
+
+    Args:
+        encoder: The encoder behind.
+        max_bytes: Memory for what is remembered, about.
+    """
+
+    def __init__(self, encoder: Encoder, max_bytes: int = 128 * 2**20) -> None:
+        self._encoder = encoder
+        self.name, self.revision, self.dim = encoder.name, encoder.revision, encoder.dim
+        self.most = max(1, max_bytes // (4 * encoder.dim + _TEXT_BYTES))  # texts
+        self._known: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Vectors of the texts in their order, [n, d]."""
+        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        vectors = np.empty((len(place), self.dim), np.float32)
+        missing = []
+        for text, i in place.items():
+            known = self._known.get(text)
+            if known is None:
+                missing.append(text)
+            else:
+                vectors[i] = known
+                self._known.move_to_end(text)
+        if missing:
+            fresh = self._encoder.encode(missing)
+            vectors[[place[text] for text in missing]] = fresh
+            # Copies: a row of the array would keep all of it. What a later call cannot hold is not kept at all.
+            kept = missing[-self.most :]
+            self._known.update((text, row.copy()) for text, row in zip(kept, fresh[-len(kept) :], strict=True))
+            while len(self._known) > self.most:
+                self._known.popitem(last=False)
+        return vectors[[place[text] for text in texts]]
