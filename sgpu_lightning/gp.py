@@ -22,8 +22,11 @@ from sgpu_lightning.variational import Observed, Posterior, Projection, best_pos
 
 _KMEANS_ROWS = 10_000
 _DECIMALS = 6  # of standardised features, to which inducing points are told apart
-_OUTPUT_SCALE = 0.1  # where the kernel's variance starts: small, so that few labels do not bend what the mean says
-_RANGE = 4.0  # a line search may try any number: scales stay within a factor of e^4 of where they start
+_OUTPUT_SCALE = 0.1  # the kernel's variance a priori: small, so that few labels do not bend what the mean says
+# Where the search starts, from the scales a priori (in logarithms). Rough functions first: from smooth ones it can end
+# at an optimum that takes what a feature says finely for noise.
+_LENGTH_START, _OUTPUT_START = -1.0, math.log(10.0)
+_RANGE = 4.0  # a line search may try any number: scales stay within a factor of e^4 of those a priori
 _ITERATIONS = 5  # of L-BFGS in a step
 NUM_INDUCING = 128
 KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
@@ -50,9 +53,9 @@ class LatentGP(gpytorch.models.ApproximateGP):
         super().__init__(strategy)
         blocks = torch.repeat_interleave(torch.arange(len(widths)), torch.tensor(widths))
         self.register_buffer("block_of", blocks, persistent=False)
-        # Standardised features lie sqrt(2 F) apart on average: a shorter start sees every set as unlike any other.
-        self.log_length = nn.Parameter(torch.full((len(widths),), self._start, dtype=torch.float64))
-        self.log_output = nn.Parameter(torch.tensor(math.log(_OUTPUT_SCALE), dtype=torch.float64))
+        length, output = self._prior_length + _LENGTH_START, math.log(_OUTPUT_SCALE) + _OUTPUT_START
+        self.log_length = nn.Parameter(torch.full((len(widths),), length, dtype=torch.float64))
+        self.log_output = nn.Parameter(torch.tensor(output, dtype=torch.float64))
         self.mean_module = gpytorch.means.ConstantMean()
         self.trend = trend
         self.trend_weights = nn.Parameter(trend.prior_mean.clone())
@@ -66,16 +69,18 @@ class LatentGP(gpytorch.models.ApproximateGP):
     @property
     def lengths(self) -> Tensor:
         """The length scale of each feature, [F]."""
-        return self.log_length.clamp(self._start - _RANGE, self._start + _RANGE).exp()[self.block_of]
+        centre = self._prior_length
+        return self.log_length.clamp(centre - _RANGE, centre + _RANGE).exp()[self.block_of]
 
     @property
     def output_scale(self) -> Tensor:
         """The kernel's variance, a scalar."""
-        start = math.log(_OUTPUT_SCALE)
-        return self.log_output.clamp(start - _RANGE, start + _RANGE).exp()
+        centre = math.log(_OUTPUT_SCALE)
+        return self.log_output.clamp(centre - _RANGE, centre + _RANGE).exp()
 
     @property
-    def _start(self) -> float:
+    def _prior_length(self) -> float:
+        # Standardised features lie sqrt(2 F) apart on average: far shorter, and every set is unlike any other.
         return 0.5 * math.log(len(self.block_of))
 
     def mean(self, x: Tensor) -> Tensor:
@@ -89,10 +94,10 @@ class LatentGP(gpytorch.models.ApproximateGP):
     def log_prior(self) -> Tensor:
         """Log density, up to a constant, of the priors on the kernel's parameters (nats).
 
-        Log-normal around where they start, a factor of e at one standard deviation, for the scales; normal for the
-        weights of the trends: what holds few labels in place.
+        Log-normal with a factor of e at one standard deviation for the scales; normal for the weights of the trends:
+        what holds few labels in place.
         """
-        length, output = self.log_length - self._start, self.log_output - math.log(_OUTPUT_SCALE)
+        length, output = self.log_length - self._prior_length, self.log_output - math.log(_OUTPUT_SCALE)
         weights = (self.trend_weights - self.trend.prior_mean) / self.trend.prior_deviation
         return -0.5 * (length.square().sum() + output.square() + weights.square().sum())
 

@@ -56,7 +56,7 @@ def test_the_evidence_is_gpytorchs_elbo_at_its_posterior():
     ours = classifier.evidence(features, labels).item()
     with torch.no_grad():
         theirs = classifier.elbo(features, labels, len(labels)).item()
-    assert ours == pytest.approx(theirs, abs=2e-5)  # GPyTorch's own log Phi is off by up to 2e-3 in the tail
+    assert ours == pytest.approx(theirs, abs=1e-4)  # GPyTorch's own log Phi is off by up to 2e-3 in the tail
 
 
 def test_no_gradient_step_on_the_variational_parameters_raises_gpytorchs_elbo():
