@@ -16,6 +16,10 @@ def show_value(value: object) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
+class EvaluationError(SGPUError):
+    """Answer sets that cannot be evaluated on, or a comparison that would not be fair."""
+
+
 class SamplingError(SGPUError):
     """A model, a prompt or settings that answers cannot be sampled with."""
 

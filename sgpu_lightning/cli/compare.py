@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from jsonargparse import auto_cli
 
 from sgpu_lightning.cli.paths import join_leading
+from sgpu_lightning.evaluation.settings import CompareSettings
 
 
 def compare(
-    answers: list[str],
-    *,
-    out: Path | None = None,
-    encoder: str | None = "minilm",
-    layers: list[int] | None = None,
-    token: Literal["last", "mean"] | None = None,
-    grader: str = "alias",
-    folds: int = 5,
-    seed: int = 0,
-    resamples: int = 1000,
-    rows: int = 15,
-    cache_dir: Path | None = None,
+    answers: list[str], *, out: Path | None = None, rows: int = 15, cache_dir: Path | None = None, **settings: Any
 ) -> None:
     """Compare SGPU with every other score on the same answer sets: cross-validated, with intervals and paired tests.
 
@@ -31,31 +21,23 @@ def compare(
     Args:
         answers: Answer files and stores.
         out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
-        encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
-        layers: Decoder layers of the hidden states; null for all that a store holds.
-        token: ``last`` or ``mean`` hidden states; null for what a store holds.
-        grader: Labels sets that have gold answers but no label.
-        folds: Folds of cross-validation, by group.
-        seed: Of folds and bootstrap.
-        resamples: Of the bootstrap.
         rows: Rows of the tables shown; SGPU and the supervised baselines are always there.
         cache_dir: Where forecasts are remembered; null for the user's cache folder.
+        settings: See `CompareSettings`.
     """
     import torch
     from rich.progress import track
 
     from sgpu_lightning.console import make_console
     from sgpu_lightning.evaluation.cache import ForecastCache
-    from sgpu_lightning.evaluation.compare import CompareSettings, compare_set
+    from sgpu_lightning.evaluation.compare import compare_set
     from sgpu_lightning.evaluation.report import save, show
 
     torch.set_num_threads(1)  # fits of a GP are many tiny operations
-    settings = CompareSettings(
-        encoder=encoder, layers=layers, token=token, grader=grader, folds=folds, seed=seed, resamples=resamples
-    )
+    chosen = CompareSettings(**settings)
     cache = ForecastCache(cache_dir)
     console = make_console()
-    results = [compare_set(path, settings, cache) for path in track(answers, description="compare", console=console)]
+    results = [compare_set(path, chosen, cache) for path in track(answers, description="compare", console=console)]
     for table in show(results, rows):
         console.print(table)
     for result in results:
@@ -65,7 +47,7 @@ def compare(
     if missing:
         console.print(f"{len(missing)} scores lack their input, such as: {_first(missing)}", highlight=False)
     if out is not None:
-        save(results, settings, out)
+        save(results, chosen, out)
         console.print(f"tables are in {out}")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse import auto_cli
 
 from sgpu_lightning.cli.paths import join_leading, join_lists, with_underscores
+from sgpu_lightning.evaluation.settings import TransferSettings
 
 
 def transfer(
@@ -16,18 +17,8 @@ def transfer(
     sources: list[str] | None = None,
     targets: list[str] | None = None,
     leave_one_out: Literal["model", "dataset", "modality", "set"] | None = None,
-    shared_questions: Literal["refuse", "cross_fit"] = "refuse",
     out: Path | None = None,
-    encoder: str | None = "minilm",
-    layers: list[int] | None = None,
-    token: Literal["last", "mean"] | None = None,
-    grader: str = "alias",
-    folds: int = 5,
-    labels: list[int] | None = None,
-    draws: int = 2,
-    caution: float = 1.0,
-    seed: int = 0,
-    resamples: int = 1000,
+    **settings: Any,
 ) -> None:
     """Fit P(correct) on sources and evaluate it on targets: other models, datasets, modalities.
 
@@ -41,34 +32,18 @@ def transfer(
         targets: Answer files and stores to evaluate on.
         leave_one_out: Fit on all but the target: on the other models' answers to the same dataset (model, what it means
             alone), on the other datasets (dataset), on the other modality (modality), or on all other files (set).
-        shared_questions: A source that holds the target's questions is an error (refuse), or each fold of the target is
-            evaluated by a fit without that fold's questions (cross_fit).
         out: Folder for config, data fingerprints, predictions, tables and heat maps; null to only show tables.
-        encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
-        layers: Decoder layers of the hidden states; null for all that a store holds.
-        token: ``last`` or ``mean`` hidden states; null for what a store holds.
-        grader: Labels sets that have gold answers but no label.
-        folds: Of the target, by a hash of the group.
-        labels: Numbers of target labels to try; null for 25, 50 and 100, [] for none.
-        draws: Draws of these labels from each fold.
-        caution: Weight of the source's share of right answers in the label-shift correction; 0 is plain EM.
-        seed: Of folds, draws and bootstrap.
-        resamples: Of the bootstrap.
+        settings: See `TransferSettings`.
     """
     import torch
     from rich.progress import track
 
     from sgpu_lightning.console import make_console
-    from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet, load_evaluation_set
+    from sgpu_lightning.errors import EvaluationError
+    from sgpu_lightning.evaluation.evalset import EvaluationSet, read
     from sgpu_lightning.evaluation.source_fits import SourceFits
     from sgpu_lightning.evaluation.transfer import transfer as measure_transfer
-    from sgpu_lightning.evaluation.transfer_plan import (
-        TransferSettings,
-        check_pair,
-        leave_one_out_pairs,
-        load_sets,
-        matrix_pairs,
-    )
+    from sgpu_lightning.evaluation.transfer_plan import check_pair, leave_one_out_pairs, load_sets, matrix_pairs
     from sgpu_lightning.evaluation.transfer_report import save, show
 
     given = (answers or [], sources or [], targets or [])
@@ -77,24 +52,12 @@ def transfer(
     if leave_one_out is not None and (sources or targets or not answers):
         raise EvaluationError("--leave_one_out: expected answer files and no --sources or --targets")
     torch.set_num_threads(1)  # fits of a GP are many tiny operations
-    settings = TransferSettings(
-        encoder=encoder,
-        layers=layers,
-        token=token,
-        grader=grader,
-        shared_questions=shared_questions,
-        folds=folds,
-        labels=(25, 50, 100) if labels is None else tuple(labels),
-        draws=draws,
-        caution=caution,
-        seed=seed,
-        resamples=resamples,
-    )
+    chosen = TransferSettings(**settings)
     console = make_console()
 
     def load(path: Path) -> EvaluationSet:
         with console.status(f"read {path.name}"):
-            return load_evaluation_set(path, encoder=encoder, layers=layers, token=token, grader=grader, scores=())
+            return read(path, chosen, scores=())
 
     sets, names = load_sets([path for part in given for path in part], load)
     if leave_one_out is not None:
@@ -102,8 +65,8 @@ def transfer(
     else:
         pairs = matrix_pairs([names[path] for path in given[1]], [names[path] for path in given[2]])
     for pair in pairs:
-        check_pair(pair, sets, shared_questions)
-    fits = SourceFits(sets, settings)
+        check_pair(pair, sets, chosen.shared_questions)
+    fits = SourceFits(sets, chosen)
     results = [measure_transfer(pair, fits) for pair in track(pairs, description="transfer", console=console)]
     for table in show(results, sets):
         console.print(table)
@@ -112,7 +75,7 @@ def transfer(
     for reason in dict.fromkeys(reason for result in results for reason in result.left_out):
         console.print(f"left out: {reason}", markup=False)
     if out is not None:
-        save(results, sets, settings, out)
+        save(results, sets, chosen, out)
         console.print(f"tables, predictions and heat maps are in {out}", markup=False)
 
 

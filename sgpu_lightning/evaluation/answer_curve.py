@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.batch import View
-from sgpu_lightning.evaluation.curves import Point, Reading, check_sizes, mean_of_metrics, measure, read, whole_groups
-from sgpu_lightning.evaluation.evalset import EvaluationSet
+from sgpu_lightning.evaluation.curves import Point, mean_of_metrics, measure, whole_groups
+from sgpu_lightning.evaluation.evalset import EvaluationSet, read
 from sgpu_lightning.evaluation.folds import group_folds
 from sgpu_lightning.evaluation.methods import Forecast
+from sgpu_lightning.evaluation.settings import AnswerSettings
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
 from sgpu_lightning.seeding import generator_of
@@ -22,30 +22,6 @@ from sgpu_lightning.seeding import generator_of
 ONE, SUBSETS, PER_N = "one", "subsets", "per n"
 _FEWEST = 3  # answers in a random view
 _COMPARED = ("auroc", "ece", "brier")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnswerSettings(Reading):
-    """What a curve over answers is made with.
-
-    Args:
-        answers: Numbers of answers; a file whose sets have fewer leaves out those above.
-        subsets: Random views that one predictor is fitted on besides all answers, see `AnswerDataModule`.
-        folds: Of cross-validation, by group.
-        sets: About so many answer sets of each file, in whole groups drawn at random; fewer where it has no more.
-        seed: Of folds and of all that is drawn.
-    """
-
-    answers: list[int] = field(default_factory=lambda: [3, 5, 7, 10, 15, 20])
-    subsets: int = 2
-    folds: int = 5
-    sets: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_sizes("answers", self.answers, 2)
-        check_sizes("subsets", [self.subsets], 1)
-        check_sizes("sets", [self.sets], 2)
 
 
 def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:

@@ -17,7 +17,7 @@ from sgpu_lightning.embedding.cache import default_cache_dir
 from sgpu_lightning.evaluation.methods import Forecast, Kind
 
 if TYPE_CHECKING:
-    from sgpu_lightning.evaluation.compare import CompareSettings
+    from sgpu_lightning.evaluation.settings import CompareSettings
 
 _FIELDS = ("rank", "p_correct", "platt")
 # Not what only measures or shows forecasts.

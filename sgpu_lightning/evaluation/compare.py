@@ -10,39 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.cache import ForecastCache, SetForecasts
-from sgpu_lightning.evaluation.evalset import EvaluationError, load_evaluation_set
+from sgpu_lightning.evaluation.evalset import read
 from sgpu_lightning.evaluation.folds import group_folds
 from sgpu_lightning.evaluation.methods import DEFAULT, Forecast, Kind, cross_validate, methods_for
+from sgpu_lightning.evaluation.settings import CompareSettings
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_noise_floor, unit_ranks
 from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER, compare_resampled
 
 RANKED, PROBABLE = ("auroc", "auarc", "prr"), ("ece", "ace", "brier", "nll")
 METRICS = (*RANKED, *PROBABLE)
 TESTED = ("auroc", "brier")  # metrics with intervals and paired tests
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareSettings:
-    """What a comparison is made with.
-
-    Args:
-        encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
-        layers: Decoder layers of the hidden states; null for all that a store holds.
-        token: ``last`` or ``mean`` hidden states; null for what a store holds.
-        grader: Labels sets that have gold answers but no label.
-        folds: Folds of cross-validation, by group.
-        seed: Of folds and bootstrap.
-        resamples: Of the bootstrap.
-    """
-
-    encoder: str | None = "minilm"
-    layers: list[int] | None = None
-    token: str | None = None
-    grader: str = "alias"
-    folds: int = 5
-    seed: int = 0
-    resamples: int = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +79,7 @@ def compare_set(path: str | Path, settings: CompareSettings, cache: ForecastCach
 
 
 def _forecast(path: str | Path, settings: CompareSettings, cache: ForecastCache) -> SetForecasts:
-    data = load_evaluation_set(
-        path, encoder=settings.encoder, layers=settings.layers, token=settings.token, grader=settings.grader
-    )
+    data = read(path, settings)
     folds = group_folds(data.groups, data.labels, settings.folds, settings.seed)
     methods = methods_for(data)
     forecasts = {method.name: cross_validate(method, data, folds) for method in methods}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet, load_evaluation_set
 from sgpu_lightning.evaluation.methods import Forecast, Kind
 from sgpu_lightning.evaluation.report import markdown, write_csv
 from sgpu_lightning.metrics.functional import (
@@ -26,16 +25,6 @@ from sgpu_lightning.metrics.functional import (
 )
 
 METRICS = ("auroc", "auarc", "ece", "ece_floor", "brier", "nll")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How files are read; see `load_evaluation_set`."""
-
-    encoder: str | None = "minilm"
-    layers: list[int] | None = None
-    token: str | None = None
-    grader: str = "alias"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +44,6 @@ class Point:
     method: str
     kind: Kind
     metrics: dict[str, float]
-
-
-def read(path: str | Path, reading: Reading, **more: Any) -> EvaluationSet:
-    """Read one file or store.
-
-    Args:
-        path: Which.
-        reading: How; fields that a derived class adds are not its own.
-        more: Other arguments of `load_evaluation_set`.
-    """
-    how = {field.name: getattr(reading, field.name) for field in fields(Reading)}
-    return load_evaluation_set(path, **how, **more)
 
 
 def whole_groups(groups: Sequence[str], count: int, generator: torch.Generator) -> Tensor:
@@ -122,16 +99,6 @@ def mean_over_sets(points: Sequence[Point], axis: str) -> list[dict[str, Any]]:
                 found.append(about | mean_of_metrics([point.metrics for point in own]))
         rows += sorted(found, key=lambda row: -row["auroc"])
     return rows
-
-
-def check_sizes(name: str, sizes: Sequence[int], least: int) -> None:
-    """Refuse sizes that are none, too small or there twice.
-
-    Raises:
-        EvaluationError: Naming the option.
-    """
-    if not sizes or min(sizes) < least or len(set(sizes)) < len(sizes):
-        raise EvaluationError(f"{name}: expected distinct numbers of at least {least}, got {list(sizes)}")
 
 
 def save(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,14 +18,11 @@ from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_score
 from sgpu_lightning.batch import View
 from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.datamodule import AnswerDataModule
-from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.errors import EvaluationError
+from sgpu_lightning.evaluation.settings import Reading
 from sgpu_lightning.features import AnswerFeatures, blocks_of
 
 FEATURE_SIZE = 10  # reference number of answers
-
-
-class EvaluationError(SGPUError):
-    """Answer sets that cannot be evaluated on, or a comparison that would not be fair."""
 
 
 @dataclass(kw_only=True)
@@ -97,6 +95,18 @@ class EvaluationSet:
             raise EvaluationError(f"{self.name}: expected feature blocks {', '.join(blocks)}, lacks {missing}")
         parts = dict(zip(self.blocks, torch.split(columns, self.widths, dim=1), strict=True))
         return [parts[block] for block in blocks]
+
+
+def read(path: str | Path, reading: Reading, **more: Any) -> EvaluationSet:
+    """Load one file or store as settings say.
+
+    Args:
+        path: Which.
+        reading: How; fields that a derived class adds are not its own.
+        more: Other arguments of `load_evaluation_set`.
+    """
+    how = {field.name: getattr(reading, field.name) for field in fields(Reading)}
+    return load_evaluation_set(path, **how, **more)
 
 
 def load_evaluation_set(

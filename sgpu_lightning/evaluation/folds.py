@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sgpu_lightning.evaluation.evalset import EvaluationError
+from sgpu_lightning.errors import EvaluationError
 
 
 def group_folds(groups: Sequence[str], labels: Tensor, num_folds: int = 5, seed: int = 0) -> Tensor:

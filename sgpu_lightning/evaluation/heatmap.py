@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sgpu_lightning.evaluation.evalset import EvaluationError
+from sgpu_lightning.errors import EvaluationError
 
 FORMATS = ("svg", "png")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from sgpu_lightning.evaluation.curves import Point, mean_of_metrics, measure
 from sgpu_lightning.evaluation.evalset import EvaluationSet
-from sgpu_lightning.evaluation.label_draws import Halves, LabelSettings, fit_base
+from sgpu_lightning.evaluation.label_draws import Halves, fit_base
 from sgpu_lightning.evaluation.methods import Method, base_method, gp_method, methods_for
+from sgpu_lightning.evaluation.settings import LabelSettings
 
 CONSTANT, WARM, ZERO = "sgpu_constant", "sgpu_warm", "sgpu_zero"
 KNOWN = "_known"  # after the name of a warm start: other files hold answers to questions of the same benchmark

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from sgpu_lightning.evaluation.curves import Reading, check_sizes, whole_groups
-from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet
+from sgpu_lightning.errors import EvaluationError
+from sgpu_lightning.evaluation.curves import whole_groups
+from sgpu_lightning.evaluation.evalset import EvaluationSet
+from sgpu_lightning.evaluation.settings import LabelSettings
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
 from sgpu_lightning.seeding import generator_of
@@ -18,30 +19,6 @@ from sgpu_lightning.splits import split_of
 _ATTEMPTS = 20
 _EVALUATED = 0.5  # share of groups
 _BASE_SETS = 8192  # of all other files together, about as many of each
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSettings(Reading):
-    """What a curve over labels is made with.
-
-    Args:
-        labels: Numbers of labelled answer sets to fit on.
-        draws: How often they are drawn; metrics are averaged.
-        warm_start: Whether predictors fitted on the other files are tried as well.
-        evaluate_on: At most so many answer sets of each file, drawn at random.
-        seed: Of all that is drawn.
-    """
-
-    labels: list[int] = field(default_factory=lambda: [50, 100, 200, 500])
-    draws: int = 5
-    warm_start: bool = True
-    evaluate_on: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_sizes("labels", self.labels, 2)
-        check_sizes("draws", [self.draws], 1)
-        check_sizes("evaluate_on", [self.evaluate_on], 2)
 
 
 class Halves:

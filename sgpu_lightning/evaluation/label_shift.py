@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sgpu_lightning.evaluation.evalset import EvaluationError
+from sgpu_lightning.errors import EvaluationError
 
 _STEPS, _SETTLED = 1000, 1e-9
 _CLOSEST = 1e-6  # how close to 0 or 1 a P(correct) is taken to be

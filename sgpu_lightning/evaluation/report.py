@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgpu_lightning.evaluation.compare import CompareSettings, SetResult, against_best, mean_over_sets
+from sgpu_lightning.evaluation.compare import SetResult, against_best, mean_over_sets
 from sgpu_lightning.evaluation.methods import DEFAULT
+from sgpu_lightning.evaluation.settings import CompareSettings
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.evaluation.evalset import EvaluationError
+from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.folds import hashed_folds
+from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.evaluation.transfer_measure import Run
-from sgpu_lightning.evaluation.transfer_plan import Pair, Sets, TransferSettings
+from sgpu_lightning.evaluation.transfer_plan import Pair, Sets
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.gp import fit_classifier
 

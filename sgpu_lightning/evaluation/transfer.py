@@ -16,9 +16,10 @@ from torch import Tensor
 from sgpu_lightning.evaluation.few_labels import few_label_map
 from sgpu_lightning.evaluation.folds import require_both_classes
 from sgpu_lightning.evaluation.label_shift import correct_label_shift
+from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.evaluation.source_fits import SourceFits
 from sgpu_lightning.evaluation.transfer_measure import METRICS, Measure, Run, Setting
-from sgpu_lightning.evaluation.transfer_plan import Pair, TransferSettings
+from sgpu_lightning.evaluation.transfer_plan import Pair
 
 IN_MODEL, ZERO, ALIGNED, SHIFT = "in-model", "zero labels", "aligned", "label shift"
 MAP, WARM = "map", "warm start"  # with some of the target's labels

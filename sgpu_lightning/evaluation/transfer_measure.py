@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.evaluation.evalset import EvaluationSet
-from sgpu_lightning.evaluation.transfer_plan import TransferSettings
+from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_error, calibration_noise_floor
 from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER, compare_resampled
 

@@ -8,51 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from sgpu_lightning.answers.vectors import describe_specs, specs_match
-from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet
+from sgpu_lightning.errors import EvaluationError
+from sgpu_lightning.evaluation.evalset import EvaluationSet
+from sgpu_lightning.evaluation.settings import SharedQuestions
 
 LeaveOut = Literal["model", "dataset", "modality", "set"]
-SharedQuestions = Literal["refuse", "cross_fit"]
 Sets = Mapping[str, EvaluationSet]
 _KEYS: dict[LeaveOut, str] = {"model": "model", "dataset": "dataset", "modality": "modality", "set": "id"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransferSettings:
-    """What transfer is measured with.
-
-    Args:
-        encoder: Sentence encoder for black-box vectors; null for a store's hidden states.
-        layers: Decoder layers of the hidden states; null for all that a store holds.
-        token: ``last`` or ``mean`` hidden states; null for what a store holds.
-        grader: Labels sets that have gold answers but no label.
-        shared_questions: ``refuse``: a source that holds a target's questions is an error, and each source is fitted
-            whole. ``cross_fit``: a target's fold is evaluated by a fit without that fold's questions.
-        folds: By a hash of the group, the same for every file.
-        labels: How many target labels to try.
-        draws: Draws of these labels from each fold.
-        caution: Of the label-shift correction, see `correct_label_shift`.
-        seed: Of folds, draws and bootstrap.
-        resamples: Of the bootstrap.
-    """
-
-    encoder: str | None = "minilm"
-    layers: list[int] | None = None
-    token: str | None = None
-    grader: str = "alias"
-    shared_questions: SharedQuestions = "refuse"
-    folds: int = 5
-    labels: tuple[int, ...] = (25, 50, 100)
-    draws: int = 2
-    caution: float = 1.0
-    seed: int = 0
-    resamples: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.draws < 1 or self.resamples < 1 or any(count < 1 for count in self.labels):
-            raise EvaluationError(
-                f"expected labels, draws and resamples of at least 1, got {list(self.labels)}, {self.draws} and "
-                f"{self.resamples}"
-            )
 
 
 @dataclass(frozen=True)

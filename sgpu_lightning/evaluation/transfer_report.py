@@ -14,9 +14,10 @@ import numpy as np
 from sgpu_lightning.__about__ import __version__
 from sgpu_lightning.evaluation.heatmap import draw_heat_map
 from sgpu_lightning.evaluation.report import Row, markdown, rich_table, write_csv
+from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, SHIFT, ZERO, TransferResult, rows_of
 from sgpu_lightning.evaluation.transfer_measure import Setting
-from sgpu_lightning.evaluation.transfer_plan import Sets, TransferSettings
+from sgpu_lightning.evaluation.transfer_plan import Sets
 from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgpu_lightning.evaluation.evalset import load_evaluation_set
+from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.evaluation.source_fits import SourceFits
 from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, SHIFT, ZERO, TransferResult, transfer
-from sgpu_lightning.evaluation.transfer_plan import Pair, TransferSettings, check_pair
+from sgpu_lightning.evaluation.transfer_plan import Pair, check_pair
 from sgpu_lightning.testbed.training import one_thread
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def demo_transfer(stores: Mapping[str, Path]) -> dict[str, TransferResult]:
     """
     results = {}
     for setting, encoder in VECTORS.items():
-        settings = TransferSettings(encoder=encoder, shared_questions="cross_fit", folds=_FOLDS, labels=(), resamples=1)
+        settings = TransferSettings(encoder=encoder, shared_questions="cross_fit", folds=_FOLDS, labels=[], resamples=1)
         loaded = {
             name: load_evaluation_set(store, encoder=encoder, grader=settings.grader, scores=())
             for name, store in stores.items()

@@ -11,13 +11,15 @@ from scipy import stats
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning.cli.main import main
+from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation import compare
 from sgpu_lightning.evaluation.cache import ForecastCache
 from sgpu_lightning.evaluation.calibrate import isotonic, platt
-from sgpu_lightning.evaluation.compare import CompareSettings, against_best, compare_set, mean_over_sets
-from sgpu_lightning.evaluation.evalset import EvaluationError, load_evaluation_set
+from sgpu_lightning.evaluation.compare import against_best, compare_set, mean_over_sets
+from sgpu_lightning.evaluation.evalset import load_evaluation_set
 from sgpu_lightning.evaluation.folds import group_folds
 from sgpu_lightning.evaluation.methods import DEFAULT, PLAIN, cross_validate, methods_for
+from sgpu_lightning.evaluation.settings import CompareSettings
 from tests.toy import toy_rows, toy_store, write_toy_answers
 
 QUICK = CompareSettings(encoder=None, resamples=50)
@@ -138,7 +140,7 @@ class TestCache:
     def test_a_rerun_computes_nothing_and_says_the_same(self, white, tmp_path, monkeypatch):
         cache = ForecastCache(tmp_path)
         first = compare_set(white, QUICK, cache)
-        monkeypatch.setattr(compare, "load_evaluation_set", lambda *_, **__: pytest.fail("computed again"))
+        monkeypatch.setattr(compare, "read", lambda *_, **__: pytest.fail("computed again"))
         again = compare_set(white, QUICK, cache)
         assert again == first
         assert [one.metrics for one in again.results] == [one.metrics for one in first.results]

@@ -14,9 +14,10 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning.answers.store import AnswerStore
 from sgpu_lightning.batch import View, some_answers
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.evaluation.answer_curve import ONE, PER_N, SUBSETS, AnswerSettings, answer_points, with_differences
+from sgpu_lightning.errors import EvaluationError
+from sgpu_lightning.evaluation.answer_curve import ONE, PER_N, SUBSETS, answer_points, with_differences
 from sgpu_lightning.evaluation.curves import METRICS, Point, mean_over_sets, measure, whole_groups
-from sgpu_lightning.evaluation.evalset import EvaluationError, load_evaluation_set
+from sgpu_lightning.evaluation.evalset import load_evaluation_set
 from sgpu_lightning.evaluation.label_curve import (
     CONSTANT,
     KNOWN,
@@ -26,8 +27,9 @@ from sgpu_lightning.evaluation.label_curve import (
     against_best,
     shorten,
 )
-from sgpu_lightning.evaluation.label_draws import Halves, LabelSettings, fit_base
+from sgpu_lightning.evaluation.label_draws import Halves, fit_base
 from sgpu_lightning.evaluation.methods import DEFAULT, Forecast
+from sgpu_lightning.evaluation.settings import AnswerSettings, LabelSettings
 from sgpu_lightning.gp import fit_classifier
 from sgpu_lightning.seeding import generator_of
 from tests.toy import random_batch, toy_rows, toy_store, toy_vectors

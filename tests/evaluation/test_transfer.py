@@ -17,14 +17,15 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.cli.paths import join_lists, with_underscores
+from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation import source_fits
-from sgpu_lightning.evaluation.evalset import EvaluationError, EvaluationSet, load_evaluation_set
+from sgpu_lightning.evaluation.evalset import EvaluationSet, load_evaluation_set
 from sgpu_lightning.evaluation.folds import hashed_folds
+from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.evaluation.source_fits import SourceFits
 from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, MAP, SHIFT, WARM, ZERO, draw_labels, transfer
 from sgpu_lightning.evaluation.transfer_plan import (
     Pair,
-    TransferSettings,
     check_pair,
     leave_one_out_pairs,
     load_sets,
@@ -32,7 +33,7 @@ from sgpu_lightning.evaluation.transfer_plan import (
 )
 from tests.toy import toy_rows, toy_store, write_toy_answers
 
-QUICK = TransferSettings(encoder=None, shared_questions="cross_fit", folds=3, labels=(25, 50), draws=1, resamples=20)
+QUICK = TransferSettings(encoder=None, shared_questions="cross_fit", folds=3, labels=[25, 50], draws=1, resamples=20)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ class TestTransfer:
         assert torch.allclose(ours, theirs, atol=1e-9)
 
     def test_without_shared_questions_the_source_is_fitted_whole(self, sets):
-        fits = SourceFits(sets, replace(QUICK, shared_questions="refuse", labels=()))
+        fits = SourceFits(sets, replace(QUICK, shared_questions="refuse", labels=[]))
         zero = transfer(Pair(("a",), "c"), fits).get(ZERO)
         assert torch.equal(zero.runs[0].p_correct, fits.get(("a",), None)(sets["c"].features).p_correct)
 
@@ -316,7 +317,7 @@ def test_a_predictor_of_other_models_ranks_about_as_well_as_one_of_the_model_its
         with gzip.open(source, "rt") as stream:
             paths[-1].write_text("".join(itertools.islice(stream, 600)))
     sets, _ = load_sets([str(path) for path in paths], lambda path: load_evaluation_set(path, scores=()))
-    fits = SourceFits(sets, TransferSettings(shared_questions="cross_fit", labels=(), resamples=1, folds=2))
+    fits = SourceFits(sets, TransferSettings(shared_questions="cross_fit", labels=[], resamples=1, folds=2))
     found = [transfer(pair, fits) for pair in leave_one_out_pairs(sets, "model")]
     differences = [one.get(ALIGNED).less_in_model["auroc"].difference for one in found]
     assert sum(differences) / len(differences) > -0.03
