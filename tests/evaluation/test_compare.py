@@ -161,8 +161,7 @@ class TestCache:
 
 
 class TestVerb:
-    def test_it_shows_and_saves_the_tables(self, white, tmp_path, capsys, monkeypatch):
-        monkeypatch.delenv("COLUMNS", raising=False)
+    def test_it_shows_and_saves_the_tables(self, white, tmp_path, capsys):
         other = toy_store(tmp_path / "other", model="another").path
         call = [
             "compare",

@@ -305,8 +305,7 @@ class TestAnswerCurve:
 
 
 class TestVerb:
-    def test_labels_shows_and_saves_the_tables(self, paths, tmp_path, capsys, monkeypatch):
-        monkeypatch.delenv("COLUMNS", raising=False)
+    def test_labels_shows_and_saves_the_tables(self, paths, tmp_path, capsys):
         call = ["curve", "labels", str(paths[0]), str(paths[2]), "--encoder", "null", "--draws", "1"]
         assert main([*call, "--labels", "[20]", "--rows", "2", "--out", str(tmp_path)]) == 0
         printed = capsys.readouterr().out
