@@ -28,7 +28,7 @@ _OUTPUT_SCALE = 0.1  # the kernel's variance a priori: small, so that few labels
 _LENGTH_START, _OUTPUT_START = -1.0, math.log(10.0)
 _RANGE = 4.0  # a line search may try any number: scales stay within a factor of e^4 of those a priori
 _ITERATIONS = 5  # of L-BFGS in a step
-NUM_INDUCING = 128
+NUM_INDUCING = 128  # as many again where sets are seen in several views, which are more to cover
 KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
 PLATEAU = 0.05  # nats: a step that raises the evidence of all answer sets by less ends a fit
 
@@ -306,7 +306,7 @@ def fit_classifier(
     labels: Tensor,
     widths: Sequence[int] | None = None,
     *,
-    num_inducing: int = NUM_INDUCING,
+    num_inducing: int | None = None,
     kernel: KernelName = "rbf",
     seed: int = 0,
     weight: Tensor | None = None,
@@ -321,13 +321,14 @@ def fit_classifier(
         features: Float64 [n, F].
         labels: 0.0 or 1.0, [n].
         widths: Features in each block; None: all are one block.
-        num_inducing: See `GPClassifier.from_features`.
+        num_inducing: Inducing points at most; None for `default_inducing`.
         kernel: See `LatentGP`.
         seed: Of k-means, and of the sets the kernel is learned on where there are more than `KERNEL_SETS`.
         weight: See `GPClassifier.evidence`.
         agreement: See `GPClassifier.from_features`.
         warm_start: See `GPClassifier.from_features`.
     """
+    num_inducing = num_inducing or default_inducing(several_views=weight is not None)
     classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths, agreement, warm_start)
     optimizer, some = kernel_optimizer(classifier), kernel_sets(len(features), seed)
     part, part_labels, part_weight = features[some], labels[some], None if weight is None else weight[some]
@@ -348,6 +349,11 @@ def fit_classifier(
     with torch.no_grad():
         classifier.evidence(features, labels, weight)
     return classifier
+
+
+def default_inducing(*, several_views: bool) -> int:
+    """How many inducing points there are at most: 128, or 256 for several views of each set."""
+    return NUM_INDUCING * (2 if several_views else 1)
 
 
 def kernel_sets(count: int, seed: int = 0) -> Tensor:

@@ -19,7 +19,7 @@ from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures, blocks_of, mean_of
 from sgpu_lightning.frozen import FrozenGP, KernelName, Prediction
-from sgpu_lightning.gp import NUM_INDUCING, GPClassifier, kernel_optimizer
+from sgpu_lightning.gp import GPClassifier, default_inducing, kernel_optimizer
 from sgpu_lightning.metrics import probability_metrics
 from sgpu_lightning.spectrum import GramKernel
 from sgpu_lightning.splits import Split, SplitError
@@ -68,7 +68,8 @@ class SGPUModule(LightningModule):
             else agreement.
         warm_start: Checkpoint of a predictor fitted elsewhere on the same features; its latent mean, scaled by a weight
             that the labels decide, joins the mean function.
-        num_inducing: Inducing points at most.
+        num_inducing: Inducing points at most; null for 128, or 256 where sets are fitted in several views
+            (``subsets``).
         lr: Learning rate of Adam, where something before the spectrum is learned.
         seed: Of k-means, which places the inducing points.
     """
@@ -86,14 +87,14 @@ class SGPUModule(LightningModule):
         kernel: KernelName = "rbf",
         mean: Literal["agreement", "constant"] | None = None,
         warm_start: str | None = None,
-        num_inducing: int = NUM_INDUCING,
+        num_inducing: int | None = None,
         lr: float = 0.05,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if num_inducing < 1 or lr <= 0 or (projection_dim is not None and projection_dim < 1):
+        if lr <= 0 or any(size is not None and size < 1 for size in (num_inducing, projection_dim)):
             raise SGPUError(
-                f"expected num_inducing >= 1, lr > 0 and projection_dim >= 1 or null, got {num_inducing}, {lr} and "
+                f"expected lr > 0, num_inducing and projection_dim >= 1 or null, got {lr}, {num_inducing} and "
                 f"{projection_dim}"
             )
         self.save_hyperparameters()
@@ -152,7 +153,7 @@ class SGPUModule(LightningModule):
             features = self._features_of(data.take(index))
         self.gp = GPClassifier.from_features(
             features,
-            self.hparams["num_inducing"],
+            self.hparams["num_inducing"] or default_inducing(several_views=data.subsets > 0),
             self.hparams["kernel"],
             self.hparams["seed"],
             self.features.widths,
