@@ -19,7 +19,7 @@ from sgpu_lightning.evaluation.evalset import EvaluationSet, load_evaluation_set
 from sgpu_lightning.evaluation.folds import group_folds
 from sgpu_lightning.evaluation.report import markdown
 from sgpu_lightning.features import DEFAULT_BLOCKS
-from sgpu_lightning.gp import fit_classifier
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.metrics.functional import auarc, auroc, brier_score, calibration_error, calibration_noise_floor
 
 METRICS = ("AUROC", "AUARC", "ECE", "ECE floor", "Brier", "s")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from sgpu_lightning.gp import PLATEAU
+from sgpu_lightning.fitting import PLATEAU
 
 if TYPE_CHECKING:
     from rich.progress import Progress

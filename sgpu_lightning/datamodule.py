@@ -20,7 +20,7 @@ from sgpu_lightning.embedding.embed import load_encoder
 from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
-from sgpu_lightning.gp import KERNEL_SETS, kernel_sets
+from sgpu_lightning.fitting import KERNEL_SETS, kernel_sets
 from sgpu_lightning.sources import VectorChoice, open_source
 from sgpu_lightning.splits import (
     SPLITS,

@@ -7,104 +7,19 @@ All in float64. Shapes: B answer sets, F features, M inducing points.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import gpytorch
 import torch
 from torch import Tensor, nn
 
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.frozen import SMOOTHNESS, FrozenGP, KernelName, Prediction, correlation
+from sgpu_lightning.frozen import FrozenGP, KernelName, Prediction, correlation
+from sgpu_lightning.inducing import NUM_INDUCING, kmeans_points
+from sgpu_lightning.latent import LatentGP
 from sgpu_lightning.trend import AgreementTrend, PredictorTrend, Trend
 from sgpu_lightning.variational import Observed, Posterior, Projection, best_posterior, bound
-
-_KMEANS_ROWS = 10_000
-_DECIMALS = 6  # of standardised features, to which inducing points are told apart
-_OUTPUT_SCALE = 0.1  # the kernel's variance a priori: small, so that few labels do not bend what the mean says
-# Where the search starts, from the scales a priori (in logarithms). Rough functions first: from smooth ones it can end
-# at an optimum that takes what a feature says finely for noise.
-_LENGTH_START, _OUTPUT_START = -1.0, math.log(10.0)
-_RANGE = 4.0  # a line search may try any number: scales stay within a factor of e^4 of those a priori
-_ITERATIONS = 5  # of L-BFGS in a step
-NUM_INDUCING = 128  # as many again where sets are seen in several views, which are more to cover
-KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
-PLATEAU = 0.05  # nats: a step that raises the evidence of all answer sets by less ends a fit
-
-
-class LatentGP(gpytorch.models.ApproximateGP):
-    """The latent function f: a mean linear in trends, scaled kernel, Cholesky variational distribution.
-
-    Features of one block share a length scale: with one for each feature, 1000 sets are few and the kernel overfits.
-
-    Args:
-        inducing_points: Standardised features, float64 [M, F].
-        kernel: ``rbf`` or a Matern kernel by its smoothness.
-        widths: Features in each block, in order; they sum to F.
-        trend: What the mean function goes by.
-    """
-
-    block_of: Tensor
-
-    def __init__(self, inducing_points: Tensor, kernel: KernelName, widths: Sequence[int], trend: Trend) -> None:
-        distribution = gpytorch.variational.CholeskyVariationalDistribution(len(inducing_points))
-        strategy = gpytorch.variational.VariationalStrategy(self, inducing_points, distribution)
-        super().__init__(strategy)
-        blocks = torch.repeat_interleave(torch.arange(len(widths)), torch.tensor(widths))
-        self.register_buffer("block_of", blocks, persistent=False)
-        length, output = self._prior_length + _LENGTH_START, math.log(_OUTPUT_SCALE) + _OUTPUT_START
-        self.log_length = nn.Parameter(torch.full((len(widths),), length, dtype=torch.float64))
-        self.log_output = nn.Parameter(torch.tensor(output, dtype=torch.float64))
-        self.mean_module = gpytorch.means.ConstantMean()
-        self.trend = trend
-        self.trend_weights = nn.Parameter(trend.prior_mean.clone())
-        # Its own length scale stays 1: inputs come divided by ours.
-        kernels: Any = gpytorch.kernels
-        plain = kernels.RBFKernel() if kernel == "rbf" else kernels.MaternKernel(nu=SMOOTHNESS[kernel])
-        self.covar_module = plain.double()  # first: 1.0 in float32 is not 1.0 after its softplus
-        self.covar_module.lengthscale = 1.0
-        self.covar_module.requires_grad_(False)
-
-    @property
-    def lengths(self) -> Tensor:
-        """The length scale of each feature, [F]."""
-        centre = self._prior_length
-        return self.log_length.clamp(centre - _RANGE, centre + _RANGE).exp()[self.block_of]
-
-    @property
-    def output_scale(self) -> Tensor:
-        """The kernel's variance, a scalar."""
-        centre = math.log(_OUTPUT_SCALE)
-        return self.log_output.clamp(centre - _RANGE, centre + _RANGE).exp()
-
-    @property
-    def _prior_length(self) -> float:
-        # Standardised features lie sqrt(2 F) apart on average: far shorter, and every set is unlike any other.
-        return 0.5 * math.log(len(self.block_of))
-
-    def mean(self, x: Tensor) -> Tensor:
-        """The prior mean at standardised features x [B, F], [B]."""
-        return self.mean_module(x) + self.trend(x) @ self.trend_weights
-
-    def covariance(self, a: Tensor, b: Tensor) -> Tensor:
-        """k(a, b) for standardised features [n, F] and [m, F]."""
-        return self.output_scale * self.covar_module(a / self.lengths, b / self.lengths).to_dense()
-
-    def log_prior(self) -> Tensor:
-        """Log density, up to a constant, of the priors on the kernel's parameters (nats).
-
-        Log-normal with a factor of e at one standard deviation for the scales; normal for the weights of the trends:
-        what holds few labels in place.
-        """
-        length, output = self.log_length - self._prior_length, self.log_output - math.log(_OUTPUT_SCALE)
-        weights = (self.trend_weights - self.trend.prior_mean) / self.trend.prior_deviation
-        return -0.5 * (length.square().sum() + output.square() + weights.square().sum())
-
-    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
-        """The prior at standardised features x [B, F]."""
-        covariance = self.covar_module(x / self.lengths) * self.output_scale
-        return gpytorch.distributions.MultivariateNormal(self.mean(x), covariance)
 
 
 class GPClassifier(nn.Module):
@@ -299,90 +214,3 @@ def _check_base(base: FrozenGP, num_features: int) -> None:
             f"warm start: expected a predictor on the same {num_features} features, got one on {len(base.mean)}; use "
             "the same feature blocks"
         )
-
-
-def fit_classifier(
-    features: Tensor,
-    labels: Tensor,
-    widths: Sequence[int] | None = None,
-    *,
-    num_inducing: int | None = None,
-    kernel: KernelName = "rbf",
-    seed: int = 0,
-    weight: Tensor | None = None,
-    agreement: Tensor | None = None,
-    warm_start: FrozenGP | None = None,
-) -> GPClassifier:
-    """Fit a GP on ready features, without a trainer: what cross-validation calls hundreds of times.
-
-    The same optimisation as `SGPUModule`'s for a GP alone.
-
-    Args:
-        features: Float64 [n, F].
-        labels: 0.0 or 1.0, [n].
-        widths: Features in each block; None: all are one block.
-        num_inducing: Inducing points at most; None for `default_inducing`.
-        kernel: See `LatentGP`.
-        seed: Of k-means, and of the sets the kernel is learned on where there are more than `KERNEL_SETS`.
-        weight: See `GPClassifier.evidence`.
-        agreement: See `GPClassifier.from_features`.
-        warm_start: See `GPClassifier.from_features`.
-    """
-    num_inducing = num_inducing or default_inducing(several_views=weight is not None)
-    classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths, agreement, warm_start)
-    optimizer, some = kernel_optimizer(classifier), kernel_sets(len(features), seed)
-    part, part_labels, part_weight = features[some], labels[some], None if weight is None else weight[some]
-    size = len(part) if part_weight is None else float(part_weight.sum())
-    reached, last = -math.inf, -math.inf
-
-    def closure() -> Tensor:
-        nonlocal reached
-        optimizer.zero_grad()
-        gain = classifier.evidence(part, part_labels, part_weight) + classifier.latent.log_prior() / size
-        (-gain).backward()
-        reached = float(gain.detach())
-        return -gain
-
-    while (reached - last) * size >= PLATEAU or last == -math.inf:
-        last = reached
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        classifier.evidence(features, labels, weight)
-    return classifier
-
-
-def default_inducing(*, several_views: bool) -> int:
-    """How many inducing points there are at most: 128, or 256 for several views of each set."""
-    return NUM_INDUCING * (2 if several_views else 1)
-
-
-def kernel_sets(count: int, seed: int = 0) -> Tensor:
-    """Which of ``count`` training sets the kernel is learned on: all, or `KERNEL_SETS` drawn by ``seed``."""
-    if count <= KERNEL_SETS:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:KERNEL_SETS]
-
-
-def kernel_optimizer(classifier: GPClassifier) -> torch.optim.LBFGS:
-    """L-BFGS on what `GPClassifier.evidence` is a function of; a step is a few iterations."""
-    return torch.optim.LBFGS(
-        classifier.kernel_parameters(), max_iter=_ITERATIONS, max_eval=2 * _ITERATIONS, line_search_fn="strong_wolfe"
-    )
-
-
-def kmeans_points(features: Tensor, most: int, seed: int = 0) -> Tensor:
-    """At most ``most`` inducing points: k-means centres of distinct rows (at most 10,000, drawn by ``seed``).
-
-    Many answer sets agree wholly and share one row: over distinct rows no two centres coincide. Rows that differ
-    by round-off count as one.
-    """
-    from sklearn.cluster import KMeans
-
-    distinct = torch.unique(features.round(decimals=_DECIMALS), dim=0)
-    if len(distinct) > _KMEANS_ROWS:
-        order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))
-        distinct = distinct[order[:_KMEANS_ROWS]]
-    if len(distinct) <= most:
-        return distinct
-    fitted = KMeans(most, n_init=1, random_state=seed).fit(distinct.numpy())
-    return torch.unique(torch.from_numpy(fitted.cluster_centers_).to(features), dim=0)

@@ -18,8 +18,10 @@ from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures, blocks_of, mean_of
+from sgpu_lightning.fitting import kernel_optimizer
 from sgpu_lightning.frozen import FrozenGP, KernelName, Prediction
-from sgpu_lightning.gp import GPClassifier, default_inducing, kernel_optimizer
+from sgpu_lightning.gp import GPClassifier
+from sgpu_lightning.inducing import default_inducing
 from sgpu_lightning.metrics import probability_metrics
 from sgpu_lightning.spectrum import GramKernel
 from sgpu_lightning.splits import Split, SplitError

@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import Prediction
-from sgpu_lightning.gp import GPClassifier, fit_classifier, kmeans_points
+from sgpu_lightning.gp import GPClassifier
+from sgpu_lightning.inducing import kmeans_points
 
 KERNELS = ["rbf", "matern12", "matern32", "matern52"]
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
-from sgpu_lightning.gp import GPClassifier, fit_classifier
+from sgpu_lightning.gp import GPClassifier
 from sgpu_lightning.metrics.functional import auroc
 from tests.test_gp import KERNELS
 

@@ -10,7 +10,8 @@ import torch
 from scipy import integrate, optimize, stats
 
 from sgpu_lightning import AnswerDataModule
-from sgpu_lightning.gp import KERNEL_SETS, GPClassifier, fit_classifier, kernel_optimizer, kernel_sets
+from sgpu_lightning.fitting import KERNEL_SETS, fit_classifier, kernel_optimizer, kernel_sets
+from sgpu_lightning.gp import GPClassifier
 from sgpu_lightning.training import fit
 from sgpu_lightning.variational import Observed, Posterior, Projection, best_posterior, bound, expected_log_prob
 from tests.toy import toy_store

@@ -15,8 +15,8 @@ from sgpu_lightning.evaluation.evalset import EvaluationSet, read
 from sgpu_lightning.evaluation.folds import group_folds
 from sgpu_lightning.evaluation.methods import Forecast
 from sgpu_lightning.evaluation.settings import AnswerSettings
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
-from sgpu_lightning.gp import fit_classifier
 from sgpu_lightning.seeding import generator_of
 
 ONE, SUBSETS, PER_N = "one", "subsets", "per n"

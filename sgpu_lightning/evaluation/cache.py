@@ -29,8 +29,8 @@ _CODE: tuple[str, ...] = (
     "evaluation/evalset.py",
     "evaluation/folds.py",
 )
-_CODE += ("evaluation/methods.py", "batch.py", "blocks.py", "features.py", "frozen.py", "gp.py", "spectrum.py")
-_CODE += ("table.py", "trend.py", "variational.py")
+_CODE += ("evaluation/methods.py", "batch.py", "blocks.py", "features.py", "fitting.py", "frozen.py", "gp.py")
+_CODE += ("inducing.py", "latent.py", "spectrum.py", "table.py", "trend.py", "variational.py")
 
 
 @dataclass(frozen=True, kw_only=True)

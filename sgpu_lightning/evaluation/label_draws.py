@@ -11,8 +11,8 @@ from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.curves import whole_groups
 from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.evaluation.settings import LabelSettings
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
-from sgpu_lightning.gp import fit_classifier
 from sgpu_lightning.seeding import generator_of
 from sgpu_lightning.splits import split_of
 

@@ -14,8 +14,8 @@ from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.evaluation.calibrate import isotonic, platt
 from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.features import mean_of
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
-from sgpu_lightning.gp import fit_classifier
 
 Kind = Literal["sgpu", "supervised", "unsupervised"]
 PLAIN, DEFAULT = "sgpu_spectrum", "sgpu"

@@ -10,8 +10,8 @@ from sgpu_lightning.evaluation.folds import hashed_folds
 from sgpu_lightning.evaluation.settings import TransferSettings
 from sgpu_lightning.evaluation.transfer_measure import Run
 from sgpu_lightning.evaluation.transfer_plan import Pair, Sets
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
-from sgpu_lightning.gp import fit_classifier
 
 _CONSTANT = 1e-8  # spread of a feature below which it carries nothing
 

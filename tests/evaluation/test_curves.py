@@ -30,7 +30,7 @@ from sgpu_lightning.evaluation.label_curve import (
 from sgpu_lightning.evaluation.label_draws import Halves, fit_base
 from sgpu_lightning.evaluation.methods import DEFAULT, Forecast
 from sgpu_lightning.evaluation.settings import AnswerSettings, LabelSettings
-from sgpu_lightning.gp import fit_classifier
+from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.seeding import generator_of
 from tests.toy import random_batch, toy_rows, toy_store, toy_vectors
 
