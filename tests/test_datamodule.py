@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgpu_lightning import AnswerDataModule, AnswerStore, gp
+from sgpu_lightning import AnswerDataModule, AnswerStore, fitting
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.batch import some_answers
 from sgpu_lightning.errors import SGPUError
@@ -149,7 +149,7 @@ class TestBatches:
         data.load(AnswerFeatures(["spectrum"]))
         (batch,) = data.train_dataloader()
         assert batch.index.tolist() == data.members["train"].tolist()
-        monkeypatch.setattr(gp, "KERNEL_SETS", 50)
+        monkeypatch.setattr(fitting, "KERNEL_SETS", 50)
         (some,) = data.train_dataloader()
         (same,) = data.train_dataloader()
         assert len(set(some.index.tolist())) == 50
