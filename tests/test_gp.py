@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import Prediction
 from sgpu_lightning.gp import GPClassifier
 from sgpu_lightning.inducing import kmeans_points
@@ -165,13 +164,3 @@ def test_unknown_kernel_is_refused():
 def test_nan_features_are_refused():
     with pytest.raises(ValueError, match="features: expected finite numbers, got NaN"):
         GPClassifier.from_features(torch.full((4, 2), torch.nan), 2)
-
-
-def test_several_views_of_each_set_get_twice_as_many_inducing_points():
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(600, 3, dtype=torch.float64, generator=generator)
-    labels = (features[:, 0] > 0).double()
-    once = fit_classifier(features, labels)
-    views = fit_classifier(features, labels, weight=torch.full((600,), 0.5, dtype=torch.float64))
-    points = [len(one.latent.variational_strategy.inducing_points) for one in (once, views)]
-    assert points == [128, 256]
