@@ -82,11 +82,15 @@ class LatentGP(gpytorch.models.ApproximateGP):
         """Log density, up to a constant, of the priors on the kernel's parameters (nats).
 
         Log-normal with a factor of e at one standard deviation for the scales; normal for the weights of the trends:
-        what holds few labels in place.
+        what holds few labels in place. The constant's prior, if any, is the trend's.
         """
         length, output = self.log_length - self._prior_length, self.log_output - math.log(_OUTPUT_SCALE)
         weights = (self.trend_weights - self.trend.prior_mean) / self.trend.prior_deviation
-        return -0.5 * (length.square().sum() + output.square() + weights.square().sum())
+        return self._offset_prior() - 0.5 * (length.square().sum() + output.square() + weights.square().sum())
+
+    def _offset_prior(self) -> Tensor | float:
+        scale = self.trend.offset_scale
+        return 0.0 if scale is None else -2.0 * torch.log1p((self.mean_module.constant / scale).square().sum() / 3.0)
 
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
         """The prior at standardised features x [B, F]."""

@@ -18,6 +18,8 @@ from sgpu_lightning.frozen import FrozenGP
 # Probits for one standard deviation of agreement: P(correct) is 0.12 one below the mean, 0.88 one above. Chosen by
 # cross-validation with 50 and 100 labels.
 _AGREEMENT = 1.2
+# Probits: where another predictor has learned how many answers are right, most data are near it, and some far from it.
+_OFFSET = 0.1
 
 
 class Trend(Protocol):
@@ -31,6 +33,11 @@ class Trend(Protocol):
     @property
     def prior_deviation(self) -> Tensor:
         """Of each weight's normal prior, [T]."""
+        ...
+
+    @property
+    def offset_scale(self) -> float | None:
+        """Of the prior on the mean's constant, Student t with 3 degrees of freedom; None for a flat one."""
         ...
 
     @property
@@ -61,6 +68,7 @@ class AgreementTrend(nn.Module):
 
     direction: Tensor
     limits: Tensor
+    offset_scale = None  # nothing is known of how many answers are right
 
     def __init__(self, direction: Tensor, limits: Tensor) -> None:
         super().__init__()
@@ -126,7 +134,8 @@ class PredictorTrend(nn.Module):
     """The latent mean of a predictor that was fitted elsewhere, beside agreement: a warm start.
 
     Both are trusted by half, and the labels decide, by marginal likelihood, which to trust more. Without trends of
-    agreement the predictor has the whole trust.
+    agreement the predictor has the whole trust. How many answers are right is taken to be as it says, unless labels
+    tell otherwise.
 
     Args:
         base: The predictor.
@@ -137,6 +146,7 @@ class PredictorTrend(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    offset_scale = _OFFSET
 
     def __init__(self, base: FrozenGP, mean: Tensor, scale: Tensor, agreement: AgreementTrend) -> None:
         super().__init__()
@@ -159,7 +169,8 @@ class PredictorTrend(nn.Module):
     @property
     def prior_deviation(self) -> Tensor:
         """Of each weight, [T]."""
-        return 0.5 * torch.cat([self.mean.new_ones(1), self.agreement.prior_deviation])
+        share = 0.5 if self.agreement.count else 0.2
+        return share * torch.cat([self.mean.new_ones(1), self.agreement.prior_deviation])
 
     def forward(self, x: Tensor) -> Tensor:
         """From standardised features [B, F] to trends [B, T]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -99,6 +101,29 @@ def test_before_any_label_the_other_predictor_and_agreement_have_half_of_the_tru
     x = (features - features.mean(0)) / features.std(0, correction=0)
     torch.testing.assert_close(both.mean(x), 0.5 * (alone.mean(x) + agreed.mean(x)))
     torch.testing.assert_close(alone.mean(x), base.latent_mean(features))
+
+
+def test_few_labels_hardly_move_how_many_answers_are_right_and_many_do():
+    features, labels = agreeing(1000)
+    base = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
+    rare = labels * (torch.rand(1000, generator=torch.Generator().manual_seed(3)) < 0.3)  # 30 % of the right stay right
+    shares = [base(features).p_correct.mean()]
+    for count in (8, 1000):
+        warm = fit_classifier(features[:count], rare[:count], [1, 2], warm_start=base).freeze()
+        shares.append(warm(features).p_correct.mean())
+    assert shares[0] - shares[1] < 0.1
+    assert abs(shares[2] - rare.mean()) < 0.03
+
+
+def test_only_a_warm_start_has_a_prior_on_the_constant():
+    features, labels = agreeing(100)
+    base = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
+    for start, expected in ((base, -2.0 * math.log1p(0.2**2 / 0.1**2 / 3.0)), (None, 0.0)):
+        latent = GPClassifier.from_features(features, 10, widths=[1, 2], agreement=SIGNS, warm_start=start).latent
+        before = latent.log_prior()
+        with torch.no_grad():
+            latent.mean_module.constant.fill_(0.2)
+        assert (latent.log_prior() - before).item() == pytest.approx(expected)
 
 
 def test_labels_that_contradict_the_other_predictor_outweigh_it():
