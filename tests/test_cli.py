@@ -175,7 +175,7 @@ class TestFit:
             (["--data.answers", "toy.csv"], "toy.csv: no such"),
             (["--data.answers", "toy.jsonl", "--data.grader", "oracle"], "unknown grader 'oracle'"),
             (["--data.answers", "toy.jsonl", "--data.batch_size", "0"], "batch_size: expected at least 1, got 0"),
-            (["--data.answers", "toy.jsonl", "--model.num_inducing", "0"], "num_inducing and projection_dim >= 1 or null"),
+            (["--data.answers", "toy.jsonl", "--model.num_inducing", "0"], "num_inducing and projection_dim >= 1"),
             (["--data.answers", "toy.jsonl", "--model.num_eigenvalues", "2"], "num_eigenvalues: expected 3 to 1000"),
             (
                 ["--data.answers", "white", "--data.encoder", "null", "--trainer.precision", "bf16-true"],
