@@ -82,7 +82,7 @@ class FileSource:
         if self._choice.encoder is None:
             raise VectorError(
                 f"{self.name}: an answer file holds no hidden states: give a store made by 'sgpu sample', "
-                "or an encoder (--data.encoder minilm)"
+                "or an encoder, such as minilm"
             )
         return self._choice.encoder()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse import auto_cli
 
-from sgpu_lightning.cli.paths import join_leading
-from sgpu_lightning.evaluation.settings import CompareSettings
+from sgpu_lightning.cli.paths import files_first, with_underscores
+from sgpu_lightning.evaluation.settings import CompareSettings, check_sizes
 
 
 def compare(
@@ -33,8 +33,9 @@ def compare(
     from sgpu_lightning.evaluation.compare import compare_set
     from sgpu_lightning.evaluation.report import save, show
 
-    torch.set_num_threads(1)  # fits of a GP are many tiny operations
     chosen = CompareSettings(**settings)
+    check_sizes("rows", [rows], 0)
+    torch.set_num_threads(1)  # fits of a GP are many tiny operations
     cache = ForecastCache(cache_dir)
     console = make_console()
     results = [compare_set(path, chosen, cache) for path in track(answers, description="compare", console=console)]
@@ -60,4 +61,4 @@ def _first(missing: dict[str, dict[str, int]]) -> str:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(compare, args=join_leading(args[1:]), prog="sgpu compare")
+    auto_cli(compare, args=files_first(with_underscores(args[1:])), prog="sgpu compare")

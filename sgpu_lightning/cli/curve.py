@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import auto_cli
 
-from sgpu_lightning.cli.paths import join_leading
-from sgpu_lightning.evaluation.settings import AnswerSettings, LabelSettings
+from sgpu_lightning.cli.paths import files_first, with_underscores
+from sgpu_lightning.evaluation.settings import AnswerSettings, LabelSettings, check_sizes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settin
     from sgpu_lightning.evaluation.report import rich_table
 
     chosen = LabelSettings(**settings)
+    check_sizes("rows", [rows], 0)
     console = _start()
     sets = [read(path, chosen) for path in _track(files, "read", console)]
     curve = LabelCurve(sets, chosen)
@@ -91,4 +92,5 @@ def _track(items: Iterable[Any], description: str, console: Console) -> Iterable
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli({"labels": labels, "answers": answers}, args=[*args[1:2], *join_leading(args[2:])], prog="sgpu curve")
+    rest = files_first(with_underscores(args[2:]))
+    auto_cli({"labels": labels, "answers": answers}, args=[*args[1:2], *rest], prog="sgpu curve")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from pathlib import Path
 
 from jsonargparse import auto_cli
+
+from sgpu_lightning.cli.paths import files_first
 
 
 def merge(stores: list[Path], *, out: Path) -> None:
@@ -29,7 +29,4 @@ def merge(stores: list[Path], *, out: Path) -> None:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    # jsonargparse takes a list as one argument; folders one after the other read better.
-    folders = list(itertools.takewhile(lambda arg: not arg.startswith(("-", "[")), args[1:]))
-    listed = [json.dumps(folders)] if folders else []
-    auto_cli(merge, args=[*listed, *args[1 + len(folders) :]], prog="sgpu merge")
+    auto_cli(merge, args=files_first(args[1:]), prog="sgpu merge")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from jsonargparse import auto_cli
 
-from sgpu_lightning.cli.paths import join_leading, join_lists, with_underscores
-from sgpu_lightning.evaluation.settings import TransferSettings
+from sgpu_lightning.cli.paths import files_first, join_lists, with_underscores
+from sgpu_lightning.evaluation.settings import LeaveOut, TransferSettings
 
 
 def transfer(
@@ -16,7 +16,7 @@ def transfer(
     answers: list[str] | None = None,
     sources: list[str] | None = None,
     targets: list[str] | None = None,
-    leave_one_out: Literal["model", "dataset", "modality", "set"] | None = None,
+    leave_one_out: LeaveOut | None = None,
     out: Path | None = None,
     **settings: Any,
 ) -> None:
@@ -81,14 +81,12 @@ def transfer(
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    rest = join_lists(with_underscores(args[1:]), ("--answers", "--sources", "--targets"))
-    if len(joined := join_leading(rest)) < len(rest) or (rest and not rest[0].startswith("-")):
-        rest = ["--answers", *joined]
-    auto_cli(transfer, args=_by_model(rest), prog="sgpu transfer")
+    rest = join_lists(_by_model(with_underscores(args[1:])), ("--answers", "--sources", "--targets"))
+    auto_cli(transfer, args=files_first(rest, "--answers"), prog="sgpu transfer")
 
 
 def _by_model(args: list[str]) -> list[str]:
-    """``--leave_one_out`` alone is to leave one model out."""
+    """``--leave_one_out`` alone, or before a file, is to leave one model out."""
     at = args.index("--leave_one_out") + 1 if "--leave_one_out" in args else 0
-    alone = at > 0 and (at == len(args) or args[at].startswith("-"))
+    alone = at > 0 and args[at : at + 1] not in [[name] for name in get_args(LeaveOut)]
     return [*args[:at], "model", *args[at:]] if alone else args

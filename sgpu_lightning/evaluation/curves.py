@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.methods import Forecast, Kind
 from sgpu_lightning.evaluation.report import markdown, write_csv
 from sgpu_lightning.metrics.functional import (
@@ -86,7 +87,12 @@ def mean_over_sets(points: Sequence[Point], axis: str) -> list[dict[str, Any]]:
     Args:
         points: Of all files.
         axis: What the size is called.
+
+    Raises:
+        EvaluationError: If there are none.
     """
+    if not points:
+        raise EvaluationError(f"{axis}: no file has as many as any number asked for; give smaller ones (--{axis})")
     rows: list[dict[str, Any]] = []
     for size in sorted({point.size for point in points}):
         here = [point for point in points if point.size == size]

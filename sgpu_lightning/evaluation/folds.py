@@ -72,11 +72,11 @@ def require_both_classes(folds: Tensor, labels: Tensor, num_folds: int, name: st
     """
     where = f"{name}: " if name else ""
     for fold in range(num_folds):
-        for side, rows in (("it", folds == fold), ("the others", folds != fold)):
+        for side, rows in (("it holds", folds == fold), ("the others hold", folds != fold)):
             if len(torch.unique(labels[rows])) < 2:
                 raise EvaluationError(
-                    f"{where}fold {fold}: {side} hold {int(rows.sum())} answer sets of one class: nothing can be "
-                    "fitted or ranked; use fewer folds (--folds), or more labelled answer sets"
+                    f"{where}fold {fold}: {side} {int(rows.sum())} answer sets of one class: expected right and "
+                    "wrong answers; use fewer folds (--folds), or more labelled answer sets"
                 )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sgpu_lightning.errors import EvaluationError
 
+LeaveOut = Literal["model", "dataset", "modality", "set"]
 SharedQuestions = Literal["refuse", "cross_fit"]
 
 
@@ -42,6 +43,10 @@ class CompareSettings(Reading):
     seed: int = 0
     resamples: int = 1000
 
+    def __post_init__(self) -> None:
+        check_sizes("folds", [self.folds], 2)
+        check_sizes("resamples", [self.resamples], 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSettings(Reading):
@@ -64,9 +69,9 @@ class LabelSettings(Reading):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_sizes("labels", self.labels, 2)
-        _check_sizes("draws", [self.draws], 1)
-        _check_sizes("evaluate_on", [self.evaluate_on], 2)
+        check_sizes("labels", self.labels, 2)
+        check_sizes("draws", [self.draws], 1)
+        check_sizes("evaluate_on", [self.evaluate_on], 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +93,10 @@ class AnswerSettings(Reading):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_sizes("answers", self.answers, 2)
-        _check_sizes("subsets", [self.subsets], 1)
-        _check_sizes("sets", [self.sets], 2)
+        check_sizes("answers", self.answers, 2)
+        check_sizes("subsets", [self.subsets], 1)
+        check_sizes("folds", [self.folds], 2)
+        check_sizes("sets", [self.sets], 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +123,21 @@ class TransferSettings(Reading):
     resamples: int = 1000
 
     def __post_init__(self) -> None:
-        if self.draws < 1 or self.resamples < 1 or any(count < 1 for count in self.labels):
-            raise EvaluationError(
-                f"expected labels, draws and resamples of at least 1, got {self.labels}, {self.draws} and "
-                f"{self.resamples}"
-            )
+        check_sizes("folds", [self.folds], 2)
+        check_sizes("draws", [self.draws], 1)
+        check_sizes("resamples", [self.resamples], 1)
+        if self.labels:
+            check_sizes("labels", self.labels, 1)
+        if not self.caution >= 0:
+            raise EvaluationError(f"caution: expected a number of at least 0, got {self.caution}")
 
 
-def _check_sizes(name: str, sizes: Sequence[int], least: int) -> None:
-    """Refuse sizes that are none, too small or there twice."""
+def check_sizes(name: str, sizes: Sequence[int], least: int) -> None:
+    """Refuse sizes that are none, too small or there twice.
+
+    Raises:
+        EvaluationError: Naming the option.
+    """
     if not sizes or min(sizes) < least or len(set(sizes)) < len(sizes):
-        raise EvaluationError(f"{name}: expected distinct numbers of at least {least}, got {list(sizes)}")
+        expected, got = ("", sizes[0]) if len(sizes) == 1 else ("distinct numbers of ", list(sizes))
+        raise EvaluationError(f"{name}: expected {expected}at least {least}, got {got}")

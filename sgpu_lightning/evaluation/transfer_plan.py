@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sgpu_lightning.answers.vectors import describe_specs, specs_match
 from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.evalset import EvaluationSet
-from sgpu_lightning.evaluation.settings import SharedQuestions
+from sgpu_lightning.evaluation.settings import LeaveOut, SharedQuestions
 
-LeaveOut = Literal["model", "dataset", "modality", "set"]
 Sets = Mapping[str, EvaluationSet]
 _KEYS: dict[LeaveOut, str] = {"model": "model", "dataset": "dataset", "modality": "modality", "set": "id"}
 

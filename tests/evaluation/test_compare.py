@@ -56,7 +56,7 @@ class TestFolds:
 
     @pytest.mark.parametrize("label", [0.0, 1.0])
     def test_a_single_class_is_refused(self, label):
-        with pytest.raises(EvaluationError, match="answer sets of one class: nothing can be fitted or ranked"):
+        with pytest.raises(EvaluationError, match="answer sets of one class: expected right and wrong answers"):
             group_folds([str(i) for i in range(50)], torch.full((50,), label))
 
 
@@ -158,6 +158,12 @@ class TestCache:
         else:
             monkeypatch.setattr("sgpu_lightning.evaluation.cache.code_key", lambda: "other")
         assert cache.load(path, settings) is None
+
+
+@pytest.mark.parametrize(("name", "least"), [("folds", 2), ("resamples", 1)])
+def test_settings_that_mean_nothing_are_refused(name, least):
+    with pytest.raises(EvaluationError, match=f"{name}: expected at least {least}, got {least - 1}"):
+        CompareSettings(**{name: least - 1})
 
 
 class TestVerb:

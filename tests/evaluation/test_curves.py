@@ -213,7 +213,7 @@ class TestLabelCurve:
 
     @pytest.mark.parametrize(
         ("change", "message"),
-        [({"labels": [1]}, "labels: expected distinct numbers of at least 2"), ({"draws": 0}, "draws: expected")],
+        [({"labels": [1]}, "labels: expected at least 2, got 1"), ({"draws": 0}, "draws: expected")],
     )
     def test_sizes_that_mean_nothing_are_refused(self, change, message):
         with pytest.raises(EvaluationError, match=message):
@@ -323,6 +323,14 @@ class TestVerb:
         call = ["curve", "labels", str(paths[0]), "--encoder", "null", "--draws", "1", "--labels", "[20]"]
         assert main([*call, "--warm_start", "false"]) == 0
         assert "sgpu_warm" not in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "call", [["labels", "--labels", "[9999]", "--draws", "1"], ["answers", "--answers", "[99]"]]
+    )
+    def test_numbers_above_what_every_file_has_are_one_message(self, call, paths, capsys):
+        verb, *options = call
+        assert main(["curve", verb, *options, "--encoder", "null", str(paths[0])]) == 1
+        assert f"{verb}: no file has as many as any number asked for" in capsys.readouterr().err
 
     def test_answers_shows_and_saves_the_table(self, paths, tmp_path, capsys):
         call = ["curve", "answers", str(paths[0]), "--encoder", "null", "--answers", "[3]", "--folds", "2"]

@@ -16,7 +16,7 @@ import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.cli.paths import join_lists, with_underscores
+from sgpu_lightning.cli.paths import files_first, join_lists, with_underscores
 from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation import source_fits
 from sgpu_lightning.evaluation.evalset import EvaluationSet, load_evaluation_set
@@ -121,9 +121,11 @@ class TestPlan:
         with pytest.raises(EvaluationError, match=r"expected files and stores of different names, got 'a' twice"):
             load_sets(["x/a", "y/a"], lambda _: sets["a"])
 
-    @pytest.mark.parametrize("change", [{"labels": (0,)}, {"draws": 0}, {"resamples": 0}])
+    @pytest.mark.parametrize(
+        "change", [{"labels": [0]}, {"draws": 0}, {"resamples": 0}, {"folds": 1}, {"caution": -1.0}]
+    )
     def test_settings_that_measure_nothing_are_refused(self, change):
-        with pytest.raises(EvaluationError, match="expected labels, draws and resamples of at least 1"):
+        with pytest.raises(EvaluationError, match=f"{next(iter(change))}: expected .*at least"):
             replace(QUICK, **change)
 
 
@@ -306,6 +308,23 @@ class TestVerb:
         assert args == ["--sources", "a", "b-c", "--leave_one_out", "--x_y=p-q"]
         assert join_lists(args, ("--sources",)) == ["--sources", '["a", "b-c"]', "--leave_one_out", "--x_y=p-q"]
         assert join_lists(["--sources", "[a,b]"], ("--sources",)) == ["--sources", "[a,b]"]
+
+    @pytest.mark.parametrize(
+        ("args", "expected"),
+        [
+            (["a", "b", "--folds", "2"], ['["a", "b"]', "--folds", "2"]),
+            (["--folds", "2", "--seed", "-1", "a", "b"], ['["a", "b"]', "--folds", "2", "--seed", "-1"]),
+            (["a", "--out=x", "b"], ['["a", "b"]', "--out=x"]),
+            (["--print_config", "a"], ['["a"]', "--print_config"]),
+            (["[a,b]", "--folds", "2"], ["[a,b]", "--folds", "2"]),
+            (["--help"], ["--help"]),
+            ([], []),
+        ],
+    )
+    def test_files_may_stand_before_between_and_after_options(self, args, expected):
+        assert files_first(args) == expected
+        named = files_first(args, "--answers")
+        assert named == (["--answers", *expected] if expected and not expected[0].startswith("-") else expected)
 
 
 @pytest.mark.data
