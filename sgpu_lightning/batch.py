@@ -90,6 +90,11 @@ class AnswerBatch:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def total(self) -> float:
+        """How many answer sets these count for in fitting."""
+        return len(self) if self.weight is None else float(self.weight.sum())
+
     def take(self, rows: Tensor) -> AnswerBatch:
         """The sets at these positions, int64 [b]."""
         return _take(self, rows)

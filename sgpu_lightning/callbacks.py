@@ -53,8 +53,7 @@ class EvidencePlateau(Callback):
         """Compare with the step before."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         reached = -float(loss)
-        size = len(batch) if batch.weight is None else float(batch.weight.sum())
-        trainer.should_stop |= (reached - self._last) * size < self.tolerance
+        trainer.should_stop |= (reached - self._last) * batch.total < self.tolerance
         self._last = reached
 
 

@@ -52,6 +52,7 @@ def fit_classifier(
     reached, last = -math.inf, -math.inf
 
     def closure() -> Tensor:
+        """What the optimiser lowers: minus the evidence with the priors, per answer set."""
         nonlocal reached
         optimizer.zero_grad()
         gain = classifier.evidence(part, part_labels, part_weight) + classifier.latent.log_prior() / size

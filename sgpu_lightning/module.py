@@ -278,7 +278,7 @@ class SGPUModule(LightningModule):
             elbo, size = self._elbo(batch), self._train_size(batch)
         else:
             elbo = self._classifier().evidence(self._features_of(batch), batch.label, batch.weight)
-            size = len(batch) if batch.weight is None else float(batch.weight.sum())
+            size = batch.total
         self.log("train/elbo", elbo, batch_size=len(batch), on_step=False, on_epoch=True)
         return -elbo - self._classifier().latent.log_prior() / size
 

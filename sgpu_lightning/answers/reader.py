@@ -55,6 +55,7 @@ def read_answers(
     seen: dict[str, str] = {}
 
     def refuse_again(record: AnswerSet, where: str) -> None:
+        """Refuse a record whose id was there before."""
         if record.id in seen:
             raise RecordError(
                 f"{where}: duplicate id '{record.id}', first seen at {seen[record.id]}; ids must be unique"

@@ -84,6 +84,7 @@ def register(
     """Put a function of a group under a name; its family is its module, its definition the docstring's first line."""
 
     def add(function: Function) -> Function:
+        """Register the function, and leave it as it is."""
         if name in SCORES:
             raise ScoreError(f"score '{name}' is registered twice")
         SCORES[name] = Score(

@@ -58,6 +58,7 @@ def centred_covariance(group: SetGroup) -> Tensor:
     """
 
     def make() -> Tensor:
+        """Inner products of the centred vectors, [B, N, N]."""
         # In blocks whose float64 copy stays in cache.
         sets = max(1, 2**18 // (group.count * group.vectors.shape[-1]))
         matrix = torch.cat([_centred_products(part.double()) for part in torch.split(group.vectors, sets)])

@@ -77,6 +77,7 @@ def gp_method(
     """
 
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        """By a GP fitted on the training rows."""
         features, widths = data.columns(blocks)
         signs = data.signs(blocks) if agreement else None
         classifier = fit_classifier(features[train], data.labels[train], widths, agreement=signs, warm_start=base)
@@ -90,6 +91,7 @@ def base_method(name: str, base: FrozenGP) -> Method:
     """A predictor fitted elsewhere as it is: no label of the training part is used."""
 
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        """By the predictor as it is."""
         p = base(data.features[test]).p_correct
         return Forecast(p, p, p)
 
@@ -98,6 +100,7 @@ def base_method(name: str, base: FrozenGP) -> Method:
 
 def _supervised(baseline: SupervisedBaseline) -> Method:
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        """By the baseline fitted on the training rows."""
         rows = data.features if baseline.takes == "features" else data.hidden
         assert rows is not None
         groups = [data.groups[i] for i in train.tolist()]
@@ -109,6 +112,7 @@ def _supervised(baseline: SupervisedBaseline) -> Method:
 
 def _score(name: str) -> Method:
     def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
+        """By the score itself, calibrated on the training rows."""
         values, labels = data.scores.confidence[name], data.labels[train]
         return Forecast(
             values[test], isotonic(values[train], labels)(values[test]), platt(values[train], labels)(values[test])

@@ -102,6 +102,7 @@ def record_check(config: PredictorConfig) -> Callable[[AnswerSet, str], None]:
     expected = describe_count(config)
 
     def check(record: AnswerSet, where: str) -> None:
+        """Refuse a record with another number of answers, or too much text."""
         if not fewest <= len(record.answers) <= most:
             raise RecordError(
                 f"{where}: key 'answers': expected {expected}, which this predictor was fitted on, got "

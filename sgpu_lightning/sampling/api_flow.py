@@ -46,6 +46,7 @@ def in_flight(
     job = loop.create_task(_ask_all(client, ask, iter(items), results.put))
 
     def work() -> None:
+        """Run the requests to their end, and hand on how they ended."""
         asyncio.set_event_loop(loop)
         try:
             loop.run_until_complete(job)
