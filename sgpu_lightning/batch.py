@@ -127,6 +127,20 @@ def some_answers(mask: Tensor, fewest: int, generator: torch.Generator, most: in
     return order.argsort(1).argsort(1) < drawn.unsqueeze(1)
 
 
+def view_weight(weight: Tensor | None, size: int, count: int) -> Tensor | None:
+    """Weights of ``count`` views after one another, which share those of the sets they are of, [count * n].
+
+    Args:
+        weight: How many answer sets each of the n counts for, [n]; None: one each.
+        size: n.
+        count: At least 1; of a single view they are the sets' own.
+    """
+    if count == 1:
+        return weight
+    whole = torch.ones(size, dtype=torch.float64) if weight is None else weight
+    return (whole / count).repeat(count)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A way to see answer sets with some of their answers, drawn at random; the scored answer stays the same.

@@ -21,6 +21,7 @@ from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features import AnswerFeatures
 from sgpu_lightning.fitting import KERNEL_SETS, kernel_sets
+from sgpu_lightning.groups import group_weight
 from sgpu_lightning.sources import VectorChoice, open_source
 from sgpu_lightning.splits import (
     SPLITS,
@@ -225,8 +226,14 @@ class AnswerDataModule(LightningDataModule):
             self._data = self.table.with_vectors()
         else:
             with torch.no_grad():
-                self._data = self.table.with_features(self._views(extract))
+                self._data = self.table.with_features(self._views(extract), self._weight())
         self._loaded = wanted
+
+    def _weight(self) -> Tensor | None:
+        """How many answer sets each counts for in fitting, [n]: see `group_weight`; None: one each."""
+        train, labels = self.members["train"], self.table.labels
+        counted = group_weight(self.table.group_hashes[train], labels[train])
+        return None if counted is None else torch.ones_like(labels).index_put_((train,), counted)
 
     def _views(self, extract: AnswerFeatures) -> list[Tensor]:
         """Features of all answer sets [n, F]: of all their answers, then of some, once for each of ``subsets``."""

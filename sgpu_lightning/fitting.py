@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgpu_lightning.frozen import FrozenGP, KernelName
 from sgpu_lightning.gp import GPClassifier
-from sgpu_lightning.inducing import default_inducing
+from sgpu_lightning.inducing import NUM_INDUCING
 
 _ITERATIONS = 5  # of L-BFGS in a step
 KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
@@ -22,7 +22,7 @@ def fit_classifier(
     labels: Tensor,
     widths: Sequence[int] | None = None,
     *,
-    num_inducing: int | None = None,
+    num_inducing: int = NUM_INDUCING,
     kernel: KernelName = "rbf",
     seed: int = 0,
     weight: Tensor | None = None,
@@ -37,14 +37,13 @@ def fit_classifier(
         features: Float64 [n, F].
         labels: 0.0 or 1.0, [n].
         widths: Features in each block; None: all are one block.
-        num_inducing: Inducing points at most; None for `default_inducing`.
+        num_inducing: Inducing points at most; see `default_inducing`.
         kernel: See `LatentGP`.
         seed: Of k-means, and of the sets the kernel is learned on where there are more than `KERNEL_SETS`.
         weight: See `GPClassifier.evidence`.
         agreement: See `GPClassifier.from_features`.
         warm_start: See `GPClassifier.from_features`.
     """
-    num_inducing = num_inducing or default_inducing(several_views=weight is not None)
     classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths, agreement, warm_start)
     optimizer, some = kernel_optimizer(classifier), kernel_sets(len(features), seed)
     part, part_labels, part_weight = features[some], labels[some], None if weight is None else weight[some]

@@ -15,7 +15,7 @@ from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.scored import scored_answer
 from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, describe_specs, specs_match
-from sgpu_lightning.batch import AnswerBatch, TextBatch
+from sgpu_lightning.batch import AnswerBatch, TextBatch, view_weight
 from sgpu_lightning.sources import Source
 from sgpu_lightning.splits import SplitError, group_key_hash
 
@@ -156,18 +156,19 @@ class AnswerTable:
                 )
         return self.texts(low, low + len(mask), mask.shape[1])
 
-    def with_features(self, views: Sequence[Tensor]) -> AnswerBatch:
+    def with_features(self, views: Sequence[Tensor], weight: Tensor | None = None) -> AnswerBatch:
         """All answer sets as one batch of features, view after view; views of one set share its weight.
 
         Args:
             views: Features of all answer sets, [n, F] each.
+            weight: How many answer sets each counts for, [n]; None: one each.
         """
         count = len(views)
         return AnswerBatch(
             index=torch.arange(len(self.rows)).repeat(count),
             label=self.labels.repeat(count),
             features=torch.cat(list(views)),
-            weight=torch.full((count * len(self.rows),), 1.0 / count, dtype=torch.float64) if count > 1 else None,
+            weight=view_weight(weight, len(self.rows), count),
         )
 
     def with_vectors(self) -> AnswerBatch:

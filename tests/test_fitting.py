@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.fitting import fit_classifier
+from sgpu_lightning.inducing import default_inducing
 from sgpu_lightning.metrics.functional import auroc
 
 SIGNS = torch.tensor([1.0, 0.0])  # the first feature is one of agreement
@@ -28,8 +29,6 @@ def test_the_search_finds_what_a_feature_says_finely():
 
 
 def test_several_views_of_each_set_get_twice_as_many_inducing_points():
-    features, labels = striped(600, seed=0)
-    once = fit_classifier(features, labels)
-    views = fit_classifier(features, labels, weight=torch.full((600,), 0.5, dtype=torch.float64))
-    points = [len(one.latent.variational_strategy.inducing_points) for one in (once, views)]
-    assert points == [128, 256]
+    assert [default_inducing(several_views=several) for several in (False, True)] == [128, 256]
+    fitted = fit_classifier(*striped(600, seed=0))
+    assert len(fitted.latent.variational_strategy.inducing_points) == 128

@@ -208,6 +208,13 @@ def test_several_views_of_the_sets_share_their_weight(tmp_path):
     assert torch.equal(batch.features, torch.cat(views))
 
 
+def test_sets_that_count_for_less_do_so_in_each_view(tmp_path):
+    table = table_of(write_rows(tmp_path / "t.jsonl", [row(id="a", label=1), row(id="b", label=0)]))
+    weight = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    assert table.with_features([torch.eye(2)], weight).weight.tolist() == [1.0, 0.5]
+    assert table.with_features([torch.eye(2)] * 2, weight).weight.tolist() == [0.5, 0.25, 0.5, 0.25]
+
+
 # Vectors of one kind
 
 

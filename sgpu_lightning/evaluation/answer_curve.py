@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgpu_lightning.batch import View
+from sgpu_lightning.batch import View, view_weight
 from sgpu_lightning.evaluation.curves import Point, mean_of_metrics, measure, whole_groups
 from sgpu_lightning.evaluation.evalset import EvaluationSet, read
 from sgpu_lightning.evaluation.folds import group_folds
@@ -17,6 +17,7 @@ from sgpu_lightning.evaluation.methods import Forecast
 from sgpu_lightning.evaluation.settings import AnswerSettings
 from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
+from sgpu_lightning.inducing import default_inducing
 from sgpu_lightning.seeding import generator_of
 
 ONE, SUBSETS, PER_N = "one", "subsets", "per n"
@@ -66,13 +67,13 @@ def _load(path: str | Path, settings: AnswerSettings) -> EvaluationSet:
 
 
 def _fit(data: EvaluationSet, views: Sequence[Tensor], train: Tensor) -> FrozenGP:
-    """Fit on the training rows of several views; those of one set share its weight, see `AnswerTable.with_features`."""
-    weight = torch.full((len(views) * len(train),), 1.0 / len(views), dtype=torch.float64) if len(views) > 1 else None
+    """Fit on the training rows of several views; those of one set share its weight."""
     fitted = fit_classifier(
         torch.cat([view[train] for view in views]),
         data.labels[train].repeat(len(views)),
         data.widths,
-        weight=weight,
+        num_inducing=default_inducing(several_views=len(views) > 1),
+        weight=view_weight(data.weight(train), len(train), len(views)),
         agreement=data.agreement,
     )
     return fitted.freeze()

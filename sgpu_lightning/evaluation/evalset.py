@@ -21,6 +21,8 @@ from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.settings import Reading
 from sgpu_lightning.features import AnswerFeatures, blocks_of
+from sgpu_lightning.groups import group_weight
+from sgpu_lightning.splits import group_key_hash
 
 FEATURE_SIZE = 10  # reference number of answers
 
@@ -76,6 +78,15 @@ class EvaluationSet:
     def accuracy(self) -> float:
         """Share of right answers."""
         return float(self.labels.mean())
+
+    @cached_property
+    def group_hashes(self) -> Tensor:
+        """Each set's group as a number, int64 [n]; see `group_key_hash`."""
+        return torch.tensor([group_key_hash(group) for group in self.groups], dtype=torch.long)
+
+    def weight(self, rows: Tensor) -> Tensor | None:
+        """How many answer sets each of these rows counts for in fitting; see `group_weight`."""
+        return group_weight(self.group_hashes[rows], self.labels[rows])
 
     def columns(self, blocks: Sequence[FeatureBlock]) -> tuple[Tensor, list[int]]:
         """The features of these blocks, [n, F'], and their widths.

@@ -13,6 +13,7 @@ from sgpu_lightning.evaluation.evalset import EvaluationSet
 from sgpu_lightning.evaluation.settings import LabelSettings
 from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
+from sgpu_lightning.groups import group_weight
 from sgpu_lightning.seeding import generator_of
 from sgpu_lightning.splits import split_of
 
@@ -86,13 +87,20 @@ def fit_base(
         (one, [i for i, group in enumerate(one.groups) if not without(group)]) for one in sets if one is not target
     ]
     pools = [(one, rows) for one, rows in pools if rows]
-    features, labels = [], []
+    features, labels, groups = [], [], []
     for one, kept in pools:
         share = -(-_BASE_SETS // len(pools))
         rows = torch.tensor(kept)[torch.randperm(len(kept), generator=generator_of(seed))[:share]]
         features.append(one.features[rows])
         labels.append(one.labels[rows])
+        groups.append(one.group_hashes[rows])
     if not labels or len(torch.unique(torch.cat(labels))) < 2:
         return None
-    fitted = fit_classifier(torch.cat(features), torch.cat(labels), target.widths, agreement=target.agreement)
+    fitted = fit_classifier(
+        torch.cat(features),
+        torch.cat(labels),
+        target.widths,
+        weight=group_weight(torch.cat(groups), torch.cat(labels)),
+        agreement=target.agreement,
+    )
     return fitted.freeze()

@@ -80,7 +80,14 @@ def gp_method(
         """By a GP fitted on the training rows."""
         features, widths = data.columns(blocks)
         signs = data.signs(blocks) if agreement else None
-        classifier = fit_classifier(features[train], data.labels[train], widths, agreement=signs, warm_start=base)
+        classifier = fit_classifier(
+            features[train],
+            data.labels[train],
+            widths,
+            weight=data.weight(train),
+            agreement=signs,
+            warm_start=base,
+        )
         p = classifier.freeze()(features[test]).p_correct
         return Forecast(p, p, p)
 

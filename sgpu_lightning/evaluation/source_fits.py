@@ -12,6 +12,7 @@ from sgpu_lightning.evaluation.transfer_measure import Run
 from sgpu_lightning.evaluation.transfer_plan import Pair, Sets
 from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
+from sgpu_lightning.groups import group_weight
 
 _CONSTANT = 1e-8  # spread of a feature below which it carries nothing
 
@@ -55,7 +56,9 @@ class SourceFits:
                     "and wrong answers; give more labelled answer sets"
                 )
             first = self.sets[names[0]]
-            fitted = fit_classifier(features, labels, first.widths, agreement=first.agreement)
+            groups = torch.cat([self.sets[name].group_hashes[rows] for name, rows in kept.items()])
+            weight = group_weight(groups, labels)
+            fitted = fit_classifier(features, labels, first.widths, weight=weight, agreement=first.agreement)
             self._fitted[key] = fitted.freeze()
         return self._fitted[key]
 
@@ -91,7 +94,9 @@ class SourceFits:
         p_correct = torch.zeros(len(folds), dtype=torch.float64)
         for fold in torch.unique(folds[others]).tolist() if cross_fit else [None]:
             source = self.get(pair.sources, fold, aligned=True)
-            fitted = fit_classifier(features[drawn], target.labels[drawn], target.widths, warm_start=source)
+            fitted = fit_classifier(
+                features[drawn], target.labels[drawn], target.widths, weight=target.weight(drawn), warm_start=source
+            )
             rows = others if fold is None else others[folds[others] == fold]
             p_correct[rows] = fitted.freeze()(features[rows]).p_correct
         return Run(others, p_correct[others])
