@@ -50,7 +50,7 @@ class Choice:
             features[train],
             data.labels[train],
             [sum(widths)] if self.joined else widths,
-            weight=data.weight(train),
+            weight=data.weight(train, features),
             agreement=data.signs(self.blocks) if self.agreement else None,
             **dict(self.settings),
         )

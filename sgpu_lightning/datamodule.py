@@ -226,13 +226,14 @@ class AnswerDataModule(LightningDataModule):
             self._data = self.table.with_vectors()
         else:
             with torch.no_grad():
-                self._data = self.table.with_features(self._views(extract), self._weight())
+                views = self._views(extract)
+            self._data = self.table.with_features(views, self._weight(views[0]))
         self._loaded = wanted
 
-    def _weight(self) -> Tensor | None:
+    def _weight(self, features: Tensor) -> Tensor | None:
         """How many answer sets each counts for in fitting, [n]: see `group_weight`; None: one each."""
         train, labels = self.members["train"], self.table.labels
-        counted = group_weight(self.table.group_hashes[train], labels[train])
+        counted = group_weight(self.table.group_hashes[train], labels[train], features[train])
         return None if counted is None else torch.ones_like(labels).index_put_((train,), counted)
 
     def _views(self, extract: AnswerFeatures) -> list[Tensor]:

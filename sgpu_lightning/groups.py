@@ -15,41 +15,53 @@ import torch
 from torch import Tensor
 
 
-def group_weight(groups: Tensor, labels: Tensor) -> Tensor | None:
+def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
     """How many answer sets each counts for in fitting: (1 + (m - 1) rho)^(-1/2) in a group of m.
+
+    rho is the intraclass correlation of what the features do not tell of the labels.
 
     Args:
         groups: A number for each set's group, int64 [n]; see `group_key_hash`.
         labels: 1.0 right, 0.0 wrong, [n].
+        features: Finite, [n, F].
 
     Returns:
         Float64 [n], in (0, 1]; None where each counts for one.
     """
     _, where, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
-    correlation = intraclass_correlation(where, labels)
+    if len(sizes) == len(groups):
+        return None
+    correlation = intraclass_correlation(where, _untold(features.double(), labels.double()))
     if correlation == 0.0:
         return None
     return (1.0 + (sizes[where] - 1.0).double() * correlation).rsqrt()
 
 
-def intraclass_correlation(groups: Tensor, labels: Tensor) -> float:
-    """How alike the labels of a group are, by analysis of variance [Ridout1999].
+def intraclass_correlation(groups: Tensor, values: Tensor) -> float:
+    """How alike the values of a group are, by analysis of variance [Ridout1999].
 
     Args:
         groups: Likewise.
-        labels: Likewise.
+        values: [n].
 
     Returns:
-        From 0 (a group tells nothing of its labels) to 1; 0 where no group has two sets, or there is one group only.
+        From 0 (a group tells nothing of its values) to 1; 0 where no group has two sets, or there is one group only.
     """
-    labels = labels.double()
     _, where, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
-    count, number = len(labels), len(sizes)
+    count, number = len(values), len(sizes)
     if number in (1, count):
         return 0.0
-    means = torch.zeros(number, dtype=torch.float64).index_add_(0, where, labels) / sizes
-    between = float((sizes * (means - labels.mean()).square()).sum()) / (number - 1)
-    within = float((labels - means[where]).square().sum()) / (count - number)
+    means = torch.zeros(number, dtype=torch.float64).index_add_(0, where, values) / sizes
+    between = float((sizes * (means - values.mean()).square()).sum()) / (number - 1)
+    within = float((values - means[where]).square().sum()) / (count - number)
     size = (count - float(sizes.square().sum()) / count) / (number - 1)
     total = between + (size - 1.0) * within
     return max(0.0, (between - within) / total) if total > 0.0 else 0.0
+
+
+def _untold(features: Tensor, labels: Tensor) -> Tensor:
+    """What a ridge regression on the standardised features leaves of the labels, [n]; its penalty is F."""
+    scale = features.std(0, correction=0)
+    x = (features - features.mean(0)) / torch.where(scale > 1e-8, scale, torch.ones_like(scale))
+    centred, width = labels - labels.mean(), x.shape[1]
+    return centred - x @ torch.linalg.solve(x.mT @ x + width * torch.eye(width).to(x), x.mT @ centred)

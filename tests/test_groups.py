@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import f_oneway
+from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from sgpu_lightning.datamodule import AnswerDataModule
@@ -44,7 +45,7 @@ def test_the_correlation_is_that_of_an_analysis_of_variance(seed):
 def test_a_group_whose_labels_are_all_alike_counts_for_the_root_of_its_size():
     groups = torch.tensor([5, 5, 5, 5, -1, -1, 7])
     labels = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0])
-    assert group_weight(groups, labels).tolist() == pytest.approx([0.5] * 4 + [0.5**0.5] * 2 + [1.0])
+    assert group_weight(groups, labels, torch.zeros(7, 2)).tolist() == pytest.approx([0.5] * 4 + [0.5**0.5] * 2 + [1.0])
 
 
 @pytest.mark.parametrize(
@@ -59,16 +60,32 @@ def test_a_group_whose_labels_are_all_alike_counts_for_the_root_of_its_size():
     ids=["groups of one", "one group", "less alike than chance", "one class", "nothing"],
 )
 def test_each_counts_for_one_where_groups_tell_nothing(groups, labels):
-    assert group_weight(torch.tensor(groups, dtype=torch.long), torch.tensor(labels, dtype=torch.float64)) is None
+    features = torch.zeros(len(groups), 1)
+    assert (
+        group_weight(torch.tensor(groups, dtype=torch.long), torch.tensor(labels, dtype=torch.float64), features)
+        is None
+    )
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=40), st.randoms())
+def test_only_what_the_features_do_not_tell_counts():
+    groups, labels = labelled(0, [10] * 40, alike=0.9)
+    told = intraclass_correlation(groups, labels)
+    noise = torch.randn(400, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    unknown = group_weight(groups, labels, noise)
+    assert unknown.tolist() == pytest.approx([(1 + 9 * told) ** -0.5] * 400, rel=0.02)
+    own = torch.stack([labels[groups == group].mean() for group in range(40)])[groups]
+    assert group_weight(groups, labels, torch.stack([own, noise[:, 0]], dim=1)) is None
+    # As statistics packages regress: the same residuals as scikit-learn's ridge.
+    x = (noise - noise.mean(0)) / noise.std(0, correction=0)
+    left = labels - torch.from_numpy(Ridge(alpha=2.0).fit(x, labels).predict(x))
+    assert unknown[0].item() == pytest.approx((1 + 9 * intraclass_correlation(groups, left)) ** -0.5, abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(-3, 3)), max_size=40), st.randoms())
 def test_weights_do_not_depend_on_the_order_or_on_names(rows, random):
-    def weight(chosen: list[tuple[int, bool]], add: int = 0) -> list[float]:
-        found = group_weight(
-            torch.tensor([group + add for group, _ in chosen], dtype=torch.long),
-            torch.tensor([float(label) for _, label in chosen], dtype=torch.float64),
-        )
+    def weight(chosen: list[tuple[int, bool, int]], add: int = 0) -> list[float]:
+        groups, labels, feature = torch.tensor(chosen, dtype=torch.long).reshape(-1, 3).unbind(1)
+        found = group_weight(groups + add, labels.double(), feature.double().unsqueeze(1))
         return [1.0] * len(chosen) if found is None else found.tolist()
 
     found = weight(rows)
@@ -91,7 +108,7 @@ def test_many_variants_of_few_questions_do_not_make_a_fit_sure(seed):
     def surety(weight: Tensor | None) -> float:
         return float((fit_classifier(features, labels, weight=weight).freeze()(others).p_correct - 0.5).abs().mean())
 
-    assert surety(group_weight(groups, labels)) < 0.85 * surety(None)
+    assert surety(group_weight(groups, labels, features)) < 0.85 * surety(None)
 
 
 @pytest.fixture
@@ -108,7 +125,8 @@ def test_training_sets_count_by_their_groups_and_views_share_it(variants, subset
     data = AnswerDataModule(variants, subsets=subsets)
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
     train = data.members["train"]
-    own = group_weight(data.table.group_hashes[train], data.table.labels[train])
+    first = data.take(train).features  # of all answers
+    own = group_weight(data.table.group_hashes[train], data.table.labels[train], first)
     batch = data.take(data.training_rows())
     assert batch.weight.tolist() == pytest.approx((own / (1 + subsets)).repeat(1 + subsets).tolist())
     extract = module.features
@@ -128,7 +146,7 @@ def test_cross_validation_counts_by_groups_too(variants):
     data = load_evaluation_set(variants, scores=[])
     train, test = torch.arange(160), torch.arange(160, 240)
     found = gp_method("sgpu", data.blocks).predict(data, train, test).p_correct
-    weight = group_weight(data.group_hashes[train], data.labels[train])
+    weight = group_weight(data.group_hashes[train], data.labels[train], data.features[train])
     parts = (data.features[train], data.labels[train], data.widths)
     counted, each = (fit_classifier(*parts, weight=one, agreement=data.agreement) for one in (weight, None))
     assert torch.equal(found, counted.freeze()(data.features[test]).p_correct)

@@ -84,9 +84,10 @@ class EvaluationSet:
         """Each set's group as a number, int64 [n]; see `group_key_hash`."""
         return torch.tensor([group_key_hash(group) for group in self.groups], dtype=torch.long)
 
-    def weight(self, rows: Tensor) -> Tensor | None:
-        """How many answer sets each of these rows counts for in fitting; see `group_weight`."""
-        return group_weight(self.group_hashes[rows], self.labels[rows])
+    def weight(self, rows: Tensor, features: Tensor | None = None) -> Tensor | None:
+        """How many answer sets each of these rows counts for in fitting on features [n, F]; see `group_weight`."""
+        features = self.features if features is None else features
+        return group_weight(self.group_hashes[rows], self.labels[rows], features[rows])
 
     def columns(self, blocks: Sequence[FeatureBlock]) -> tuple[Tensor, list[int]]:
         """The features of these blocks, [n, F'], and their widths.

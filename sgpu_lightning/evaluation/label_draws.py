@@ -96,11 +96,7 @@ def fit_base(
         groups.append(one.group_hashes[rows])
     if not labels or len(torch.unique(torch.cat(labels))) < 2:
         return None
-    fitted = fit_classifier(
-        torch.cat(features),
-        torch.cat(labels),
-        target.widths,
-        weight=group_weight(torch.cat(groups), torch.cat(labels)),
-        agreement=target.agreement,
-    )
+    x, y = torch.cat(features), torch.cat(labels)
+    weight = group_weight(torch.cat(groups), y, x)
+    fitted = fit_classifier(x, y, target.widths, weight=weight, agreement=target.agreement)
     return fitted.freeze()

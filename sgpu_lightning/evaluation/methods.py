@@ -84,7 +84,7 @@ def gp_method(
             features[train],
             data.labels[train],
             widths,
-            weight=data.weight(train),
+            weight=data.weight(train, features),
             agreement=signs,
             warm_start=base,
         )

@@ -57,7 +57,7 @@ class SourceFits:
                 )
             first = self.sets[names[0]]
             groups = torch.cat([self.sets[name].group_hashes[rows] for name, rows in kept.items()])
-            weight = group_weight(groups, labels)
+            weight = group_weight(groups, labels, features)
             fitted = fit_classifier(features, labels, first.widths, weight=weight, agreement=first.agreement)
             self._fitted[key] = fitted.freeze()
         return self._fitted[key]
@@ -95,7 +95,11 @@ class SourceFits:
         for fold in torch.unique(folds[others]).tolist() if cross_fit else [None]:
             source = self.get(pair.sources, fold, aligned=True)
             fitted = fit_classifier(
-                features[drawn], target.labels[drawn], target.widths, weight=target.weight(drawn), warm_start=source
+                features[drawn],
+                target.labels[drawn],
+                target.widths,
+                weight=target.weight(drawn, features),
+                warm_start=source,
             )
             rows = others if fold is None else others[folds[others] == fold]
             p_correct[rows] = fitted.freeze()(features[rows]).p_correct
