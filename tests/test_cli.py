@@ -80,6 +80,30 @@ class TestMain:
         )
         assert "Traceback" not in error
 
+    @pytest.mark.parametrize(
+        "came", [None, SystemExit(1), RuntimeError("unexpected end of file"), OSError("half written")], ids=repr
+    )
+    def test_an_interrupt_says_so_whatever_came_of_it(self, came, monkeypatch, capsys):
+        def interrupted(*_):
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                if came is None:
+                    raise
+                raise came  # noqa: B904 - as code that tidies up does
+
+        monkeypatch.setattr("sgpu_lightning.cli.embed.run", interrupted)
+        assert main(["embed", "store"]) == 130
+        assert capsys.readouterr().err == "sgpu embed: interrupted\n"
+
+    def test_a_bug_is_no_interrupt_and_keeps_its_traceback(self, monkeypatch):
+        def broken(*_):
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr("sgpu_lightning.cli.embed.run", broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            main(["embed", "store"])
+
 
 class TestImportAndEmbed:
     def test_import_then_embed_then_fit(self, toy_answers, capsys):
@@ -225,7 +249,7 @@ class TestFit:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == 130, error
         assert "sgpu fit: interrupted" in error
         assert torch.load(checkpoint, weights_only=True)["global_step"] >= 10
 

@@ -71,18 +71,22 @@ def _run(args: list[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import_module(f"sgpu_lightning.cli.{VERBS[args[0]][0]}").run(args)
-    except (SGPUError, OSError) as error:
-        if os.environ.get("SGPU_DEBUG"):
+    except BaseException as error:
+        if _interrupted(error):
+            print(f"sgpu {args[0]}: interrupted", file=sys.stderr)
+            return 130
+        if not isinstance(error, SGPUError | OSError) or os.environ.get("SGPU_DEBUG"):
             raise
         print(f"sgpu {args[0]}: {error}\n(SGPU_DEBUG=1 shows where)", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns an interrupt into an exit with status 1.
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        print(f"sgpu {args[0]}: interrupted", file=sys.stderr)
-        return 130
     return 0
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it is an interrupt, or came of one: Lightning exits with status 1, a file half written is an error."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":
