@@ -28,12 +28,24 @@ class VectorChoice:
         encoder_name: Its name; None for hidden states.
         layers: Decoder layers (white-box); None for all that a store holds of the token rule.
         token: ``last`` or ``mean``; None for whichever a store holds, if it holds one only.
+
+    Raises:
+        VectorError: If both an encoder and hidden states are asked for.
     """
 
     encoder: Callable[[], Encoder] | None = None
     encoder_name: str | None = None
     layers: Sequence[int] | None = None
     token: str | None = None
+
+    def __post_init__(self) -> None:
+        hidden = {"layers": self.layers, "token": self.token}
+        given = ", ".join(f"{name} {value}" for name, value in hidden.items() if value is not None)
+        if given and self.encoder is not None:
+            raise VectorError(
+                f"{given}: expected hidden states or an encoder's vectors, got encoder '{self.encoder_name}' as well; "
+                "set the encoder to null for hidden states"
+            )
 
 
 class Source(Protocol):

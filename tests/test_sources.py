@@ -148,6 +148,20 @@ def test_layers_and_token_rule_may_be_chosen(tmp_path, layers, token, given):
     assert [spec.name for spec in source.specs()] == given
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"layers": [1]}, "layers [1]"),
+        ({"token": "last"}, "token last"),
+        ({"layers": [], "token": "mean"}, "layers [], "),
+    ],
+)
+def test_hidden_states_beside_an_encoder_are_refused(asked, named):
+    with pytest.raises(VectorError, match=re.escape(f"{named}")) as refused:
+        VectorChoice(encoder=lambda: None, encoder_name="minilm", **asked)
+    assert "got encoder 'minilm' as well; set the encoder to null" in str(refused.value)
+
+
 @pytest.mark.parametrize("layers", [None, [0], [0, 2]])
 def test_two_token_rules_need_a_choice(tmp_path, layers):
     make_store(tmp_path, hidden(layer=0), hidden(layer=0, token="mean"))
