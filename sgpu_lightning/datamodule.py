@@ -233,7 +233,7 @@ class AnswerDataModule(LightningDataModule):
     def _weight(self, features: Tensor) -> Tensor | None:
         """How many answer sets each counts for in fitting, [n]: see `group_weight`; None: one each."""
         train, labels = self.members["train"], self.table.labels
-        counted = group_weight(self.table.group_hashes[train], labels[train], features[train])
+        counted = group_weight(self.table.variants[train], labels[train], features[train])
         return None if counted is None else torch.ones_like(labels).index_put_((train,), counted)
 
     def _views(self, extract: AnswerFeatures) -> list[Tensor]:

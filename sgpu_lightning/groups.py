@@ -1,8 +1,9 @@
-"""How much the answer sets of one group tell: less than as many sets of groups of their own.
+"""How much variants of one question tell: less than as many questions.
 
-Variants of one question are right or wrong together. A fit that counted each would learn the training questions'
-peculiarities, and be far too sure. Counting each group by its design effect [Kish1965], 1 / (1 + (m - 1) rho), would in
-turn throw away what differs between variants, as their answers do. The geometric mean of the two stands between.
+A model answers variants of one question, the sets of one group, right or wrong together. A fit that counted each would
+learn the training questions' peculiarities, and be far too sure. Counting by the design effect [Kish1965],
+1 / (1 + (m - 1) rho) each, would in turn throw away what differs between variants, as the answers to them do. The
+geometric mean of the two stands between.
 
 References:
     [Kish1965] Kish, "Survey Sampling", Wiley, 1965, section 8.2.
@@ -11,8 +12,26 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+
+from sgpu_lightning.splits import group_key_hash
+
+
+def variants_of(models: Iterable[str], groups: Iterable[str]) -> Tensor:
+    """Which answer sets are one model's answers to variants of one question: equal numbers, int64 [n].
+
+    Answers of several models to a question count for one each: taking them for variants made fits on several models
+    transfer a little worse.
+
+    Args:
+        models: Who answered each set, [n].
+        groups: Of each set, [n].
+    """
+    keys = [group_key_hash(f"{model}\n{group}") for model, group in zip(models, groups, strict=True)]
+    return torch.tensor(keys, dtype=torch.long)
 
 
 def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
@@ -21,7 +40,7 @@ def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | N
     rho is the intraclass correlation of what the features do not tell of the labels.
 
     Args:
-        groups: A number for each set's group, int64 [n]; see `group_key_hash`.
+        groups: A number for each set's group, int64 [n]; see `variants_of`.
         labels: 1.0 right, 0.0 wrong, [n].
         features: Finite, [n, F].
 

@@ -16,6 +16,7 @@ from sgpu_lightning.answers.scored import scored_answer
 from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, describe_specs, specs_match
 from sgpu_lightning.batch import AnswerBatch, TextBatch, view_weight
+from sgpu_lightning.groups import variants_of
 from sgpu_lightning.sources import Source
 from sgpu_lightning.splits import SplitError, group_key_hash
 
@@ -106,6 +107,11 @@ class AnswerTable:
     def group_hashes(self) -> Tensor:
         """Each set's group as a number, int64 [n]; see `group_key_hash`."""
         return torch.tensor([group_key_hash(row.group) for row in self.rows], dtype=torch.long)
+
+    @cached_property
+    def variants(self) -> Tensor:
+        """See `variants_of`, int64 [n]."""
+        return variants_of([row.model for row in self.rows], [row.group for row in self.rows])
 
     def specs(self) -> tuple[VectorSpec, ...]:
         """What made the vectors, one for each layer.

@@ -16,7 +16,7 @@ from sgpu_lightning.datamodule import AnswerDataModule
 from sgpu_lightning.evaluation.evalset import load_evaluation_set
 from sgpu_lightning.evaluation.methods import gp_method
 from sgpu_lightning.fitting import fit_classifier
-from sgpu_lightning.groups import group_weight, intraclass_correlation
+from sgpu_lightning.groups import group_weight, intraclass_correlation, variants_of
 from sgpu_lightning.training import fit
 from tests.toy import toy_rows
 
@@ -111,6 +111,13 @@ def test_many_variants_of_few_questions_do_not_make_a_fit_sure(seed):
     assert surety(group_weight(groups, labels, features)) < 0.85 * surety(None)
 
 
+def test_another_model_s_answers_are_no_variants():
+    models, groups = ["a", "a", "b", "b", "a"], ["x", "x", "x", "y", "y"]
+    found = variants_of(models, groups).tolist()
+    assert found[0] == found[1]
+    assert len(set(found)) == 4
+
+
 @pytest.fixture
 def variants(tmp_path):
     """A file of 60 questions in four variants that are right or wrong together."""
@@ -126,7 +133,7 @@ def test_training_sets_count_by_their_groups_and_views_share_it(variants, subset
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
     train = data.members["train"]
     first = data.take(train).features  # of all answers
-    own = group_weight(data.table.group_hashes[train], data.table.labels[train], first)
+    own = group_weight(data.table.variants[train], data.table.labels[train], first)
     batch = data.take(data.training_rows())
     assert batch.weight.tolist() == pytest.approx((own / (1 + subsets)).repeat(1 + subsets).tolist())
     extract = module.features
@@ -146,7 +153,7 @@ def test_cross_validation_counts_by_groups_too(variants):
     data = load_evaluation_set(variants, scores=[])
     train, test = torch.arange(160), torch.arange(160, 240)
     found = gp_method("sgpu", data.blocks).predict(data, train, test).p_correct
-    weight = group_weight(data.group_hashes[train], data.labels[train], data.features[train])
+    weight = group_weight(data.variants[train], data.labels[train], data.features[train])
     parts = (data.features[train], data.labels[train], data.widths)
     counted, each = (fit_classifier(*parts, weight=one, agreement=data.agreement) for one in (weight, None))
     assert torch.equal(found, counted.freeze()(data.features[test]).p_correct)

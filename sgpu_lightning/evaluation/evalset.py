@@ -22,7 +22,6 @@ from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.settings import Reading
 from sgpu_lightning.features import AnswerFeatures, blocks_of
 from sgpu_lightning.groups import group_weight
-from sgpu_lightning.splits import group_key_hash
 
 FEATURE_SIZE = 10  # reference number of answers
 
@@ -36,6 +35,7 @@ class EvaluationSet:
         ids: Of the answer sets.
         labels: 1.0 right, 0.0 wrong, [n].
         groups: What must not be split apart, [n].
+        variants: Which are one model's answers to variants of one question, int64 [n]; see `variants_of`.
         models: Names of the models that answered.
         datasets: Names of what they were asked.
         modalities: ``text``, ``image`` or both.
@@ -56,6 +56,7 @@ class EvaluationSet:
     ids: list[str]
     labels: Tensor
     groups: list[str]
+    variants: Tensor = field(repr=False)
     models: list[str]
     datasets: list[str]
     modalities: list[str]
@@ -79,15 +80,10 @@ class EvaluationSet:
         """Share of right answers."""
         return float(self.labels.mean())
 
-    @cached_property
-    def group_hashes(self) -> Tensor:
-        """Each set's group as a number, int64 [n]; see `group_key_hash`."""
-        return torch.tensor([group_key_hash(group) for group in self.groups], dtype=torch.long)
-
     def weight(self, rows: Tensor, features: Tensor | None = None) -> Tensor | None:
         """How many answer sets each of these rows counts for in fitting on features [n, F]; see `group_weight`."""
         features = self.features if features is None else features
-        return group_weight(self.group_hashes[rows], self.labels[rows], features[rows])
+        return group_weight(self.variants[rows], self.labels[rows], features[rows])
 
     def columns(self, blocks: Sequence[FeatureBlock]) -> tuple[Tensor, list[int]]:
         """The features of these blocks, [n, F'], and their widths.
@@ -176,6 +172,7 @@ def load_evaluation_set(
         ids=[row.id for row in table],
         labels=data.table.labels[rows],
         groups=[row.group for row in table],
+        variants=data.table.variants[rows],
         models=sorted({row.model for row in table}),
         datasets=sorted({row.dataset for row in table}),
         modalities=sorted({record.modality for record in records}),

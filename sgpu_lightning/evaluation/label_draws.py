@@ -93,7 +93,7 @@ def fit_base(
         rows = torch.tensor(kept)[torch.randperm(len(kept), generator=generator_of(seed))[:share]]
         features.append(one.features[rows])
         labels.append(one.labels[rows])
-        groups.append(one.group_hashes[rows])
+        groups.append(one.variants[rows])
     if not labels or len(torch.unique(torch.cat(labels))) < 2:
         return None
     x, y = torch.cat(features), torch.cat(labels)

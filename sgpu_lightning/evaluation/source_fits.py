@@ -56,7 +56,7 @@ class SourceFits:
                     "and wrong answers; give more labelled answer sets"
                 )
             first = self.sets[names[0]]
-            groups = torch.cat([self.sets[name].group_hashes[rows] for name, rows in kept.items()])
+            groups = torch.cat([self.sets[name].variants[rows] for name, rows in kept.items()])
             weight = group_weight(groups, labels, features)
             fitted = fit_classifier(features, labels, first.widths, weight=weight, agreement=first.agreement)
             self._fitted[key] = fitted.freeze()
