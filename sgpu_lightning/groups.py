@@ -1,9 +1,9 @@
 """How much variants of one question tell: less than as many questions.
 
-A model answers variants of one question, the sets of one group, right or wrong together. A fit that counted each would
-learn the training questions' peculiarities, and be far too sure. Counting by the design effect [Kish1965],
-1 / (1 + (m - 1) rho) each, would in turn throw away what differs between variants, as the answers to them do. The
-geometric mean of the two stands between.
+A model answers variants of one question, the sets of one group, right or wrong together. A fit that counted all of many
+variants would learn the training questions' peculiarities, and be far too sure. By the design effect [Kish1965] a group
+of m is worth m / (1 + (m - 1) rho) sets, never more than 1 / rho. That throws away what differs between variants, as
+the answers to them do, and a few are better counted whole: the limit is three times as high.
 
 References:
     [Kish1965] Kish, "Survey Sampling", Wiley, 1965, section 8.2.
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.splits import group_key_hash
+
+_LIMIT = 3.0  # times what the design effect leaves of a very large group
 
 
 def variants_of(models: Iterable[str], groups: Iterable[str]) -> Tensor:
@@ -35,7 +37,7 @@ def variants_of(models: Iterable[str], groups: Iterable[str]) -> Tensor:
 
 
 def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
-    """How many answer sets each counts for in fitting: (1 + (m - 1) rho)^(-1/2) in a group of m.
+    """How many answer sets each counts for in fitting: at most 3 / rho all sets of a group together.
 
     rho is the intraclass correlation of what the features do not tell of the labels.
 
@@ -51,9 +53,9 @@ def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | N
     if len(sizes) == len(groups):
         return None
     correlation = intraclass_correlation(where, _untold(features.double(), labels.double()))
-    if correlation == 0.0:
+    if correlation * float(sizes.max()) <= _LIMIT:
         return None
-    return (1.0 + (sizes[where] - 1.0).double() * correlation).rsqrt()
+    return (_LIMIT / (correlation * sizes[where].double())).clamp_max(1.0)
 
 
 def intraclass_correlation(groups: Tensor, values: Tensor) -> float:

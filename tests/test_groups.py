@@ -42,10 +42,15 @@ def test_the_correlation_is_that_of_an_analysis_of_variance(seed):
     assert intraclass_correlation(groups, labels) == pytest.approx((ratio - 1) / (ratio - 1 + size), abs=1e-12)
 
 
-def test_a_group_whose_labels_are_all_alike_counts_for_the_root_of_its_size():
-    groups = torch.tensor([5, 5, 5, 5, -1, -1, 7])
-    labels = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0])
-    assert group_weight(groups, labels, torch.zeros(7, 2)).tolist() == pytest.approx([0.5] * 4 + [0.5**0.5] * 2 + [1.0])
+def test_a_group_whose_labels_are_all_alike_counts_for_three_sets():
+    groups = torch.tensor([5, 5, 5, 5, 5, 5, -1, -1, 7])
+    labels = torch.tensor([1.0] * 6 + [0.0, 0.0, 1.0])
+    assert group_weight(groups, labels, torch.zeros(9, 2)).tolist() == pytest.approx([0.5] * 6 + [1.0] * 3)
+
+
+def test_a_few_variants_count_whole_however_alike():
+    groups = torch.arange(20).repeat_interleave(3)
+    assert group_weight(groups, (groups % 2).double(), torch.zeros(60, 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -68,17 +73,17 @@ def test_each_counts_for_one_where_groups_tell_nothing(groups, labels):
 
 
 def test_only_what_the_features_do_not_tell_counts():
-    groups, labels = labelled(0, [10] * 40, alike=0.9)
+    groups, labels = labelled(0, [10] * 40, alike=0.9)  # rho 0.8: 10 sets are worth 3 / 0.8
     told = intraclass_correlation(groups, labels)
     noise = torch.randn(400, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     unknown = group_weight(groups, labels, noise)
-    assert unknown.tolist() == pytest.approx([(1 + 9 * told) ** -0.5] * 400, rel=0.02)
+    assert unknown.tolist() == pytest.approx([3 / (10 * told)] * 400, rel=0.02)
     own = torch.stack([labels[groups == group].mean() for group in range(40)])[groups]
     assert group_weight(groups, labels, torch.stack([own, noise[:, 0]], dim=1)) is None
     # As statistics packages regress: the same residuals as scikit-learn's ridge.
     x = (noise - noise.mean(0)) / noise.std(0, correction=0)
     left = labels - torch.from_numpy(Ridge(alpha=2.0).fit(x, labels).predict(x))
-    assert unknown[0].item() == pytest.approx((1 + 9 * intraclass_correlation(groups, left)) ** -0.5, abs=1e-12)
+    assert unknown[0].item() == pytest.approx(3 / (10 * intraclass_correlation(groups, left)), abs=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(-3, 3)), max_size=40), st.randoms())
@@ -120,8 +125,8 @@ def test_another_model_s_answers_are_no_variants():
 
 @pytest.fixture
 def variants(tmp_path):
-    """A file of 60 questions in four variants that are right or wrong together."""
-    rows = [row | {"group": f"g{i // 4}", "label": int(i // 4 % 3 > 0)} for i, row in enumerate(toy_rows(240))]
+    """A file of 30 questions in eight variants that are right or wrong together."""
+    rows = [row | {"group": f"g{i // 8}", "label": int(i // 8 % 3 > 0)} for i, row in enumerate(toy_rows(240))]
     path = tmp_path / "variants.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
