@@ -217,6 +217,8 @@ class TestFit:
             assert main(["embed", "embedded"]) == 0
         assert main(["fit", *args, *QUICK]) == 1
         assert message in capsys.readouterr().err
+        if "precision" not in "".join(args):  # known only once the fit starts
+            assert not Path("runs").exists()
 
     @pytest.mark.parametrize(("args", "shown"), [([], True), (["--trainer.enable_progress_bar", "false"], False)])
     def test_a_fit_shows_its_progress_unless_told_not_to(self, args, shown, monkeypatch):

@@ -100,6 +100,12 @@ class SGPUCLI(LightningCLI):
             kwargs["enable_progress_bar"] = False
         return super().instantiate_trainer(**kwargs)
 
+    def before_fit(self) -> None:
+        """Refuse answers that cannot be fitted on before anything is written."""
+        self.datamodule.setup("fit")
+        self.datamodule.require_fittable(validated=self.model.learns_features)
+        self.datamodule.table.specs()
+
     def after_fit(self) -> None:
         """Evaluate the best state and name its checkpoint."""
         fitted = evaluate_best(self.trainer, self.model, self.datamodule)
