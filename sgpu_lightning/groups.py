@@ -39,7 +39,8 @@ def variants_of(models: Iterable[str], groups: Iterable[str]) -> Tensor:
 def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
     """How many answer sets each counts for in fitting: at most 3 / rho all sets of a group together.
 
-    rho is the intraclass correlation of what the features do not tell of the labels.
+    rho is the intraclass correlation of what the features do not tell of the labels. From a single group it cannot be
+    told, and then each set counts for one.
 
     Args:
         groups: A number for each set's group, int64 [n]; see `variants_of`.

@@ -218,6 +218,11 @@ def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tens
         part = counts[low : low + _RUN]
         mask = torch.arange(int(part.max())) < part.unsqueeze(1)
         first, last = int(ends[low] - counts[low]), int(ends[low + len(part) - 1])
+        if len(dims := {shard.answers.shape[-1] for shard in shards}) > 1:
+            raise VectorError(
+                f"layers of unequal dimensions {sorted(dims)}: expected one, to use several layers together; choose "
+                "one with layers"
+            )
         vectors = torch.stack([_fill(torch.from_numpy(shard.answers[first:last]), mask) for shard in shards], dim=1)
         scored = torch.stack([torch.from_numpy(shard.scored[low : low + len(part)]) for shard in shards], dim=1)
         similarity = shards[0].question

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sgpu_lightning.sources import VectorChoice, open_source
 from sgpu_lightning.table import AnswerTable, Row
 from tests.answers.helpers import hidden, random_shard, record, row, write_rows
 from tests.embedding.helpers import CountingEncoder, vectors_of
+from tests.toy import toy_store
 
 
 def table_of(*paths, encoder=None, on_error="raise", grader=exact_match, **choice):
@@ -261,3 +263,11 @@ def test_vectors_of_unequal_dimensions_are_not_joined(tmp_path):
     assert [run.vectors.shape[-1] for run in table.runs()] == [2, 5]  # features of each run are fine
     with pytest.raises(VectorError, match=r"unequal dimensions \[2, 5\]: what is learned on vectors needs one"):
         table.with_vectors()
+
+
+def test_layers_of_unequal_dimensions_are_not_used_together(tmp_path):
+    toy_store(tmp_path / "store", dims=(16, 12), count=20)
+    with pytest.raises(VectorError, match=re.escape("layers of unequal dimensions [12, 16]")):
+        list(table_of(tmp_path / "store").runs())
+    (run,) = table_of(tmp_path / "store", layers=[2]).runs()
+    assert run.vectors.shape == (20, 1, 10, 12)

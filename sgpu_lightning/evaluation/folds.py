@@ -84,9 +84,10 @@ def _require_enough(groups: Sequence[str], num_folds: int) -> None:
     if num_folds < 2:
         raise EvaluationError(f"folds: expected at least 2, got {num_folds}")
     if (count := len(set(groups))) < num_folds:
+        advice = "use fewer folds (--folds)" if count > 1 else "give answer sets of other questions as well"
         raise EvaluationError(
             f"expected at least {num_folds} groups, one for each fold, got {count} in {len(groups)} answer sets; "
-            "use fewer folds (--folds)"
+            f"{advice}"
         )
 
 
