@@ -60,7 +60,7 @@ class TestFolds:
 
     def test_fewer_groups_than_folds_are_refused(self):
         with pytest.raises(
-            EvaluationError, match="at least 5 groups, one for each fold, got 2 in 60 .*; use fewer folds"
+            EvaluationError, match=r"at least 5 groups, one for each fold, got 2 in 60 .*; use fewer folds"
         ):
             hashed_folds(["a", "b"] * 30)
         with pytest.raises(EvaluationError, match="got 1 in 60 answer sets; give answer sets of other questions"):
