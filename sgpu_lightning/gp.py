@@ -18,6 +18,7 @@ from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.frozen import FrozenGP, KernelName, Prediction, correlation
 from sgpu_lightning.inducing import NUM_INDUCING, kmeans_points
 from sgpu_lightning.latent import LatentGP
+from sgpu_lightning.standardise import mean_and_scale
 from sgpu_lightning.trend import AgreementTrend, PredictorTrend, Trend
 from sgpu_lightning.variational import Observed, Posterior, Projection, best_posterior, bound
 
@@ -86,10 +87,7 @@ class GPClassifier(nn.Module):
         if not torch.isfinite(features).all():
             raise SGPUError("features: expected finite numbers, got NaN or infinity")
         features = features.detach().double().cpu()
-        scale = features.std(0, correction=0)
-        # A constant feature carries nothing; dividing by its round-off would make it look informative.
-        scale = torch.where(scale > 1e-8, scale, torch.ones_like(scale))
-        mean = features.mean(0)
+        mean, scale = mean_and_scale(features)
         x = (features - mean) / scale
         points = kmeans_points(x, num_inducing, seed)
         blocks = widths or [features.shape[1]]

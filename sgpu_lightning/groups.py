@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.splits import group_key_hash
+from sgpu_lightning.standardise import standardised
 
 _LIMIT = 3.0  # times what the design effect leaves of a very large group
 
@@ -83,7 +84,6 @@ def intraclass_correlation(groups: Tensor, values: Tensor) -> float:
 
 def _untold(features: Tensor, labels: Tensor) -> Tensor:
     """What a ridge regression on the standardised features leaves of the labels, [n]; its penalty is F."""
-    scale = features.std(0, correction=0)
-    x = (features - features.mean(0)) / torch.where(scale > 1e-8, scale, torch.ones_like(scale))
+    x = standardised(features)
     centred, width = labels - labels.mean(), x.shape[1]
     return centred - x @ torch.linalg.solve(x.mT @ x + width * torch.eye(width).to(x), x.mT @ centred)

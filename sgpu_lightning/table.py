@@ -212,17 +212,17 @@ def _join_known(parts: Sequence[Tensor | None]) -> Tensor | None:
 
 def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
     """Vectors [B, L, N, d], scored [B, L, d], mask [B, N] and question similarity [B] of parts of a shard."""
+    if len(dims := {shard.answers.shape[-1] for shard in shards}) > 1:
+        raise VectorError(
+            f"layers of unequal dimensions {sorted(dims)}: expected one, to use several layers together; choose "
+            "one with layers"
+        )
     counts = torch.from_numpy(shards[0].counts)
     ends = counts.cumsum(0)
     for low in range(0, len(counts), _RUN):
         part = counts[low : low + _RUN]
         mask = torch.arange(int(part.max())) < part.unsqueeze(1)
         first, last = int(ends[low] - counts[low]), int(ends[low + len(part) - 1])
-        if len(dims := {shard.answers.shape[-1] for shard in shards}) > 1:
-            raise VectorError(
-                f"layers of unequal dimensions {sorted(dims)}: expected one, to use several layers together; choose "
-                "one with layers"
-            )
         vectors = torch.stack([_fill(torch.from_numpy(shard.answers[first:last]), mask) for shard in shards], dim=1)
         scored = torch.stack([torch.from_numpy(shard.scored[low : low + len(part)]) for shard in shards], dim=1)
         similarity = shards[0].question

@@ -30,7 +30,16 @@ _CODE: tuple[str, ...] = (
     "evaluation/folds.py",
 )
 _CODE += ("evaluation/methods.py", "batch.py", "blocks.py", "features.py", "fitting.py", "frozen.py", "gp.py")
-_CODE += ("groups.py", "inducing.py", "latent.py", "spectrum.py", "table.py", "trend.py", "variational.py")
+_CODE += (
+    "groups.py",
+    "inducing.py",
+    "latent.py",
+    "spectrum.py",
+    "standardise.py",
+    "table.py",
+    "trend.py",
+    "variational.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

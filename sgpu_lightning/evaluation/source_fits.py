@@ -13,8 +13,7 @@ from sgpu_lightning.evaluation.transfer_plan import Pair, Sets
 from sgpu_lightning.fitting import fit_classifier
 from sgpu_lightning.frozen import FrozenGP
 from sgpu_lightning.groups import group_weight
-
-_CONSTANT = 1e-8  # spread of a feature below which it carries nothing
+from sgpu_lightning.standardise import standardised
 
 
 class SourceFits:
@@ -33,7 +32,7 @@ class SourceFits:
         self.folds = {name: hashed_folds(one.groups, settings.folds, settings.seed) for name, one in sets.items()}
         self.features: dict[bool, dict[str, Tensor]] = {
             False: {name: one.features for name, one in sets.items()},
-            True: {name: _aligned(one.features) for name, one in sets.items()},
+            True: {name: standardised(one.features) for name, one in sets.items()},
         }
         self._fitted: dict[tuple[tuple[str, ...], int | None, bool], FrozenGP] = {}
 
@@ -104,9 +103,3 @@ class SourceFits:
             rows = others if fold is None else others[folds[others] == fold]
             p_correct[rows] = fitted.freeze()(features[rows]).p_correct
         return Run(others, p_correct[others])
-
-
-def _aligned(features: Tensor) -> Tensor:
-    """Features in units of their own spread in the set: what differs from set to set as a whole goes."""
-    scale = features.std(0, correction=0)
-    return (features - features.mean(0)) / torch.where(scale > _CONSTANT, scale, torch.ones_like(scale))
