@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.rows import Row
-from sgpu_lightning.sampling.api import ApiSampler
-from sgpu_lightning.sampling.api_client import ApiClient
-from sgpu_lightning.sampling.api_settings import ApiSettings
-from sgpu_lightning.sampling.settings import SamplingSettings
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+from sgpu_lightning.sampling.server.api_sampler import ApiSampler
+from sgpu_lightning.sampling.server.client import ApiClient
+from sgpu_lightning.sampling.server.server_settings import ApiSettings
 from sgpu_lightning.tasks.question import Question
 
 CONCURRENCY = 64

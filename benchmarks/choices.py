@@ -13,13 +13,13 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from sgpu_lightning.blocks import BLOCKS, FeatureBlock
 from sgpu_lightning.console import make_console
-from sgpu_lightning.evaluation.evalset import EvaluationSet, load_evaluation_set
-from sgpu_lightning.evaluation.folds import group_folds
-from sgpu_lightning.evaluation.report import markdown
-from sgpu_lightning.features import DEFAULT_BLOCKS
-from sgpu_lightning.fitting import fit_classifier
+from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, load_evaluation_set
+from sgpu_lightning.evaluation.common.folds import group_folds
+from sgpu_lightning.evaluation.common.tables import markdown
+from sgpu_lightning.features.blocks import BLOCKS, FeatureBlock
+from sgpu_lightning.features.extractor import DEFAULT_BLOCKS
+from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.metrics.functional import auarc, auroc, brier_score, calibration_error, calibration_noise_floor
 
 METRICS = ("AUROC", "AUARC", "ECE", "ECE floor", "Brier", "s")

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from benchmarks.data import triviaqa_answers
 from benchmarks.rows import Row
 from benchmarks.timing import interleaved, summary
-from sgpu_lightning.embedding.cache import CachedEncoder
+from sgpu_lightning.embedding.embedding_cache import CachedEncoder
 from sgpu_lightning.embedding.encoder import SentenceTransformerEncoder
 
 ROUNDS = 1  # a round takes more than a minute

@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.rows import Row
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.store import AnswerStore
-from sgpu_lightning.answers.vectors import VectorShard, VectorSpec
+from sgpu_lightning.answers.storage.store import AnswerStore
+from sgpu_lightning.answers.storage.vectors import VectorShard, VectorSpec
 
 SIZES = (50_000, 100_000, 200_000)
 ANSWERS, DIM, SHARD = 10, 384, 2048
@@ -57,7 +57,7 @@ def fit_in_a_process(folder: Path) -> dict[str, float]:
 def fit_and_report(folder: Path) -> None:
     """What the fresh process does."""
     from sgpu_lightning import AnswerDataModule, SGPUModule, fit
-    from sgpu_lightning.features import blocks_of
+    from sgpu_lightning.features.extractor import blocks_of
 
     data = AnswerDataModule(str(folder), encoder=None)
     start = time.perf_counter()

@@ -16,8 +16,8 @@ import torch
 from benchmarks.rows import Row
 from benchmarks.throughput import ANSWERS, CHUNKS, DIM, FIT_SETS, SETS, fitted_module, measure, synthetic_batch
 from benchmarks.timing import interleaved, seconds_of, summary, times_slower
-from sgpu_lightning.export.frozen_predictor import FrozenPredictor
-from sgpu_lightning.export.scoring import CHUNK
+from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor
+from sgpu_lightning.predictor.scoring import CHUNK
 from tests.toy import toy_rows
 
 SETS_PER_SECOND = 40_000
@@ -35,7 +35,7 @@ FIRST_SCORE = """
 import sys
 import numpy as np
 from sgpu_lightning import SGPUPredictor
-from sgpu_lightning.export import SetVectors
+from sgpu_lightning.predictor import SetVectors
 rng = np.random.default_rng(0)
 predictor = SGPUPredictor.from_pretrained(sys.argv[1])
 vectors = SetVectors(rng.normal(size=(10, 384)), rng.normal(size=384), rng.normal(size=384))
@@ -102,7 +102,7 @@ def against_gpytorch(predictor: FrozenPredictor, module: torch.nn.Module) -> Row
 def fit_predictor(folder: Path) -> Path:
     """A black-box predictor of toy answers, exported."""
     from sgpu_lightning import AnswerDataModule, fit
-    from sgpu_lightning.export import make_predictor
+    from sgpu_lightning.predictor import make_predictor
 
     answers = folder / "toy.jsonl"
     answers.write_text("".join(json.dumps(row) + "\n" for row in toy_rows(1000)), encoding="utf-8")

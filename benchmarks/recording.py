@@ -13,9 +13,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.rows import Row
 from benchmarks.timing import interleaved, summary, times_slower
-from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.prompt import PromptSettings
-from sgpu_lightning.sampling.settings import SamplingSettings
+from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.testbed.tokenizer import make_tokenizer
 

@@ -24,11 +24,12 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.images import load_image
-from sgpu_lightning.sampling.loading import without_video
-from sgpu_lightning.sampling.prompt import PromptSettings, build_prompt
-from sgpu_lightning.sampling.settings import SamplingSettings
+from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+from sgpu_lightning.sampling.local.loading import without_video
+from sgpu_lightning.sampling.prompt import build_prompt
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.testbed.tokenizer import make_tokenizer
 

@@ -26,10 +26,10 @@ def work(rank: int, world_size: int, threads: int, folder: str, start: Barrier, 
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world_size), "OMP_NUM_THREADS": str(threads)}
     import torch
 
-    from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-    from sgpu_lightning.sampling.prompt import PromptSettings
-    from sgpu_lightning.sampling.run import sample_to_store
-    from sgpu_lightning.sampling.settings import SamplingSettings
+    from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+    from sgpu_lightning.sampling.sampling_run import sample_to_store
+    from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+    from sgpu_lightning.tasks.prompt_settings import PromptSettings
 
     torch.set_num_threads(threads)
     model, tokenizer, questions = build()

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from benchmarks.rows import Row
 from benchmarks.timing import interleaved
-from sgpu_lightning.batch import AnswerBatch, TextBatch, batch_of_vectors
-from sgpu_lightning.gp import GPClassifier
-from sgpu_lightning.module import SGPUModule
+from sgpu_lightning.features.batch import AnswerBatch, TextBatch, batch_of_vectors
+from sgpu_lightning.gp.classifier import GPClassifier
+from sgpu_lightning.training.module import SGPUModule
 
 SETS, ANSWERS, DIM = 8192, 10, 384
 CHUNKS = (1024, 2048, 4096, 8192)

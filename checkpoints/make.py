@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 
 from sgpu_lightning import AnswerDataModule, AnswerSet, SGPUModule, SGPUPredictor, fit, read_answers
-from sgpu_lightning.blocks import FeatureBlock
 from sgpu_lightning.console import make_console
-from sgpu_lightning.export import make_predictor, open_checkpoint
-from sgpu_lightning.predictions import write_records
+from sgpu_lightning.features.blocks import FeatureBlock
+from sgpu_lightning.predictor import make_predictor, open_checkpoint
+from sgpu_lightning.training.predictions import write_records
 
 HERE = Path(__file__).parent
 # Sets that may be fitted on for a predictor that is given away, and whose they are.
@@ -68,7 +68,7 @@ def _some(file: Path) -> list[AnswerSet]:
 
 def make_testbed(out: Path, console: Console) -> list[Path]:
     """White-box predictors of the testbed's models: what ``sgpu demo`` fits."""
-    from sgpu_lightning.testbed.demo import run_demo
+    from sgpu_lightning.testbed.demo_run import run_demo
 
     made = []
     with tempfile.TemporaryDirectory() as scratch:

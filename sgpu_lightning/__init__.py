@@ -13,25 +13,25 @@ from sgpu_lightning.__about__ import __version__
 if TYPE_CHECKING:
     from sgpu_lightning.answers.reader import read_answers
     from sgpu_lightning.answers.record import AnswerSet
-    from sgpu_lightning.answers.store import AnswerStore
-    from sgpu_lightning.datamodule import AnswerDataModule
+    from sgpu_lightning.answers.storage.store import AnswerStore
+    from sgpu_lightning.data.datamodule import AnswerDataModule
     from sgpu_lightning.errors import SGPUError
-    from sgpu_lightning.export.predictor import SGPUPredictor
-    from sgpu_lightning.features import AnswerFeatures
-    from sgpu_lightning.frozen import Prediction
-    from sgpu_lightning.module import SGPUModule
-    from sgpu_lightning.training import fit
+    from sgpu_lightning.features.extractor import AnswerFeatures
+    from sgpu_lightning.gp.frozen import Prediction
+    from sgpu_lightning.predictor.predictor import SGPUPredictor
+    from sgpu_lightning.training.fitting import fit
+    from sgpu_lightning.training.module import SGPUModule
 
 _HOME = {
-    "AnswerDataModule": "datamodule",
-    "AnswerFeatures": "features",
+    "AnswerDataModule": "data.datamodule",
+    "AnswerFeatures": "features.extractor",
     "AnswerSet": "answers.record",
-    "AnswerStore": "answers.store",
-    "Prediction": "frozen",
+    "AnswerStore": "answers.storage.store",
+    "Prediction": "gp.frozen",
     "SGPUError": "errors",
-    "SGPUModule": "module",
-    "SGPUPredictor": "export.predictor",
-    "fit": "training",
+    "SGPUModule": "training.module",
+    "SGPUPredictor": "predictor.predictor",
+    "fit": "training.fitting",
     "read_answers": "answers.reader",
 }
 

@@ -25,7 +25,7 @@ def first(source: Path, count: int, target: Path) -> str:
 def test_every_real_record_is_valid(real_answers):
     for path in sorted(real_answers.glob("*.jsonl.gz")):
         records = list(read_answers(path))
-        assert len(records) >= 500, path.name
+        assert len(records) >= 99, path.name
         texts = [AnswerTexts.of(record) for record in records[:100]]
         assert all(one.ids[-1] in one.ids[:-1] or record.greedy for one, record in zip(texts, records, strict=False))
 

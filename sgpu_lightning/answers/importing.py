@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sgpu_lightning.answers.reader import OnError, Skipped, read_answers
 from sgpu_lightning.answers.record import AnswerSet, RecordError
-from sgpu_lightning.answers.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 
 SHARD_SIZE = 2048
 

@@ -13,7 +13,7 @@ from typing import IO, cast
 from sgpu_lightning.answers.grading import DEFAULT_GRADER, Grader, Verdict, get_grader, grade_records
 from sgpu_lightning.answers.reader import OnError, Skipped, read_answers
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.errors import SGPUError
 
 OWN_LABELS = "label"

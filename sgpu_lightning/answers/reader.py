@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sgpu_lightning.answers.record import AnswerSet, RecordError, parse_record
-from sgpu_lightning.answers.rows import read_rows
+from sgpu_lightning.answers.row_files import read_rows
 
 OnError = Literal["raise", "skip"]
 KEPT_MESSAGES = 10_000

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import string
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from sgpu_lightning.answers.normalisation import normalise
 from sgpu_lightning.answers.record import AnswerSet
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalise(text: str) -> str:
-    """Lower case, no punctuation, no articles, single spaces (SQuAD's rule, after Unicode NFKC).
-
-    Where that leaves nothing ("A", "+"), articles and then punctuation stay: option A is no empty answer.
-    """
-    lower = unicodedata.normalize("NFKC", text).lower()
-    plain = lower.translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", plain).split() or plain.split() or lower.split())
 
 
 def majority_index(answers: Sequence[str]) -> int:

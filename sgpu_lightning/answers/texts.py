@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sgpu_lightning.answers.normalisation import normalise
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import normalise, scored_answer
+from sgpu_lightning.answers.scored import scored_answer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -5,8 +5,8 @@ which are fitted, are in ``SUPERVISED``. See docs/baselines.md.
 """
 
 # The order of these imports is the order of the registry.
-from sgpu_lightning.baselines import lexical, cosine, spectral, graph, likelihood, semantic  # noqa: F401, I001
-from sgpu_lightning.baselines.inputs import ScoreInputs
+from sgpu_lightning.baselines import lexical, cosine, spectral, graph, token_likelihood, semantic  # noqa: F401, I001
+from sgpu_lightning.baselines.score_inputs import ScoreInputs
 from sgpu_lightning.baselines.nli import NLI, NLICrossEncoder, NLIError, NLIMatrices
 from sgpu_lightning.baselines.registry import SCORES, Score, ScoreError, ScoreTable, compute_scores, get_score
 from sgpu_lightning.baselines.supervised import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgpu_lightning.baselines.clusters import cluster_labels, entropy_of_labels, entropy_of_weights
-from sgpu_lightning.baselines.inputs import SetGroup
 from sgpu_lightning.baselines.registry import register
+from sgpu_lightning.baselines.score_inputs import SetGroup
 
 COSINE_THRESHOLD = 0.8
 _CLUSTERS = "Farquhar et al., Nature 2024, with clusters by cosine > 0.8 instead of entailment"

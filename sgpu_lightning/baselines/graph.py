@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.inputs import SetGroup
 from sgpu_lightning.baselines.registry import register
+from sgpu_lightning.baselines.score_inputs import SetGroup
 from sgpu_lightning.baselines.similarity import AFFINITIES, Affinity
 from sgpu_lightning.baselines.spectral import von_neumann
 

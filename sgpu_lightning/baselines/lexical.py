@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.baselines.clusters import entropy_of_labels
-from sgpu_lightning.baselines.inputs import SetGroup
 from sgpu_lightning.baselines.registry import register
 from sgpu_lightning.baselines.rouge import TextSimilarity, text_similarity
+from sgpu_lightning.baselines.score_inputs import SetGroup
 
 _KUHN = "Kuhn et al., ICLR 2023 (arXiv 2302.09664); as lm-polygraph 0.7.0, LexicalSimilarity"
 _COLE = "Cole et al., EMNLP 2023 (arXiv 2305.14613)"

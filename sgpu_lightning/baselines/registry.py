@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.inputs import REASONS, Need, ScoreInputs, SetGroup
+from sgpu_lightning.baselines.score_inputs import REASONS, Need, ScoreInputs, SetGroup
 from sgpu_lightning.errors import SGPUError
 
 Function = Callable[[SetGroup], Tensor]

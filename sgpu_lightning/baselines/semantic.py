@@ -14,9 +14,9 @@ from sgpu_lightning.baselines.clusters import (
     entropy_of_labels,
     entropy_of_weights,
 )
-from sgpu_lightning.baselines.inputs import Need, SetGroup
 from sgpu_lightning.baselines.nli import NLIMatrices
 from sgpu_lightning.baselines.registry import register
+from sgpu_lightning.baselines.score_inputs import Need, SetGroup
 from sgpu_lightning.baselines.similarity import AFFINITIES, Affinity
 
 SAR_TEMPERATURE = 0.001

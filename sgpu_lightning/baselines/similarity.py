@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.inputs import Need, SetGroup
+from sgpu_lightning.baselines.score_inputs import Need, SetGroup
 
 
 @dataclass(frozen=True)

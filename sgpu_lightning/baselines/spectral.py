@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.inputs import SetGroup
 from sgpu_lightning.baselines.lexical import rouge_l_matrix
 from sgpu_lightning.baselines.registry import register
+from sgpu_lightning.baselines.score_inputs import SetGroup
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.spectrum import eigenspectrum, gram
+from sgpu_lightning.features.spectrum import eigenspectrum, gram
 
 EIGENSCORE_ALPHA = 1e-3
 LOGDET_EPSILON = 1e-6

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torchmetrics import MetricCollection
 
-from sgpu_lightning.metrics.calibration import CalibrationError, CalibrationNoiseFloor
-from sgpu_lightning.metrics.ranking import AUARC, AUROC
-from sgpu_lightning.metrics.scoring import BrierScore, NegativeLogLikelihood
+from sgpu_lightning.metrics.calibration_metrics import CalibrationError, CalibrationNoiseFloor
+from sgpu_lightning.metrics.proper_score_metrics import BrierScore, NegativeLogLikelihood
+from sgpu_lightning.metrics.ranking_metrics import AUARC, AUROC
 
 
 def probability_metrics(prefix: str = "") -> MetricCollection:

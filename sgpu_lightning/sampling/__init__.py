@@ -5,15 +5,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
+
 if TYPE_CHECKING:
-    from sgpu_lightning.sampling.api import ApiSampler
-    from sgpu_lightning.sampling.api_client import ApiClient
-    from sgpu_lightning.sampling.api_settings import ApiSettings
-    from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-    from sgpu_lightning.sampling.prompt import PromptSettings
-    from sgpu_lightning.sampling.recorder import HiddenStateRecorder
-    from sgpu_lightning.sampling.sampled import Sampled
-    from sgpu_lightning.sampling.settings import SamplingSettings
+    from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+    from sgpu_lightning.sampling.recording.hooks import HiddenStateRecorder
+    from sgpu_lightning.sampling.sampled_answers import Sampled
+    from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+    from sgpu_lightning.sampling.server.api_sampler import ApiSampler
+    from sgpu_lightning.sampling.server.client import ApiClient
+    from sgpu_lightning.sampling.server.server_settings import ApiSettings
 
 __all__ = [
     "ApiClient",
@@ -28,14 +29,13 @@ __all__ = [
 
 # Imported on first use: the settings, which a command line reads, must not cost the import of torch.
 _HOMES = {
-    "ApiClient": "api_client",
-    "ApiSampler": "api",
-    "ApiSettings": "api_settings",
-    "HiddenStateRecorder": "recorder",
-    "HuggingFaceSampler": "huggingface",
-    "PromptSettings": "prompt",
-    "Sampled": "sampled",
-    "SamplingSettings": "settings",
+    "ApiClient": "server.client",
+    "ApiSampler": "server.api_sampler",
+    "ApiSettings": "server.server_settings",
+    "HiddenStateRecorder": "recording.hooks",
+    "HuggingFaceSampler": "local.huggingface",
+    "Sampled": "sampled_answers",
+    "SamplingSettings": "sampling_settings",
 }
 
 

@@ -2,60 +2,17 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from sgpu_lightning.errors import QuestionError, SamplingError
+from sgpu_lightning.tasks.prompt_settings import CHAT_TEMPLATE, PLAIN_TEMPLATE, PromptSettings, fill_template
 from sgpu_lightning.tasks.question import Question
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
     TextEncoder = PreTrainedTokenizerBase | ProcessorMixin
-
-PromptStyle = Literal["auto", "chat", "plain"]
-PLAIN_TEMPLATE = "Q: {question}\nA:"
-CHAT_TEMPLATE = "{question}"
-_FIELDS = ("question", "context")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptSettings:
-    r"""How a question is put to a model.
-
-    Args:
-        style: ``chat`` uses the tokenizer's chat template, ``plain`` does not, ``auto`` uses it where there is one.
-        template: The text around ``{question}`` and, if wanted, ``{context}``. A context that the template does not
-            place comes before it, with an empty line between. None: ``"Q: {question}\nA:"`` in plain style and
-            ``"{question}"`` in chat style.
-        system: An instruction: the system message in chat style, the first paragraph in plain style.
-        chat_options: Further variables for the chat template, for example ``{"enable_thinking": False}``.
-        image_options: Further arguments for the image processor, for example
-            ``{"size": {"shortest_edge": 3136, "longest_edge": 1003520}}``, Qwen's bounds in pixels.
-        allow_urls: Whether images that are addresses are fetched; see `load_image`.
-
-    Raises:
-        SamplingError: If the style is unknown or the template is misformatted, naming what was expected and got.
-    """
-
-    style: PromptStyle = "auto"
-    template: str | None = None
-    system: str | None = None
-    chat_options: dict[str, Any] = field(default_factory=dict)
-    image_options: dict[str, Any] = field(default_factory=dict)
-    allow_urls: bool = False
-
-    def __post_init__(self) -> None:
-        if self.style not in get_args(PromptStyle):
-            raise SamplingError(f"style: expected one of {', '.join(get_args(PromptStyle))}, got {self.style!r}")
-        if self.template is not None:
-            _check_template(self.template)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What shapes prompts, as JSON-ready keys and values; where images may come from does not."""
-        return {name: value for name, value in asdict(self).items() if name != "allow_urls"}
 
 
 def tokenizer_of(encoder: TextEncoder) -> PreTrainedTokenizerBase:
@@ -81,7 +38,7 @@ def build_prompt(question: Question, encoder: TextEncoder, settings: PromptSetti
     if is_chat(encoder, settings):
         text = _chat_prompt(question, encoder, settings)
     else:
-        body = _fill(settings.template or PLAIN_TEMPLATE, question)
+        body = fill_template(settings.template or PLAIN_TEMPLATE, question)
         body = body if settings.system is None else f"{settings.system}\n\n{body}"
         text = body if question.image is None else f"{_image_mark(encoder)}\n{body}"
     placeholder = getattr(encoder, "image_token", None)
@@ -126,7 +83,7 @@ def is_chat(encoder: TextEncoder, settings: PromptSettings) -> bool:
 def _chat_prompt(question: Question, encoder: TextEncoder, settings: PromptSettings) -> str:
     from jinja2.exceptions import TemplateError
 
-    body = _fill(settings.template or CHAT_TEMPLATE, question)
+    body = fill_template(settings.template or CHAT_TEMPLATE, question)
     if settings.system is not None:
         try:
             text = _render(encoder, [("system", settings.system), ("user", body)], question, settings)
@@ -163,36 +120,7 @@ def chat_messages(question: Question, settings: PromptSettings) -> list[dict[str
     Raises:
         SamplingError: If the template needs a context and the question has none.
     """
-    messages = [{"role": "user", "content": _fill(settings.template or CHAT_TEMPLATE, question)}]
+    messages = [{"role": "user", "content": fill_template(settings.template or CHAT_TEMPLATE, question)}]
     if settings.system is not None:
         messages.insert(0, {"role": "system", "content": settings.system})
     return messages
-
-
-def _fill(template: str, question: Question) -> str:
-    if "context" in _template_fields(template):
-        if question.context is None:
-            raise QuestionError(question.id, f"the template {template!r} needs a context, got none")
-        return template.format(question=question.question, context=question.context)
-    body = template.format(question=question.question)
-    return body if question.context is None else f"{question.context}\n\n{body}"
-
-
-def _template_fields(template: str) -> list[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-
-
-def _check_template(template: str) -> None:
-    expected = "expected text around {question} and perhaps {context}, with literal braces doubled"
-    try:
-        names = _template_fields(template)
-    except ValueError as error:
-        raise SamplingError(f"template: {expected}, got {template!r}: {error}") from error
-    unknown = [name for name in names if name not in _FIELDS]
-    if unknown or "question" not in names:
-        problem = f"the unknown field {{{unknown[0]}}}" if unknown else "no {question}"
-        raise SamplingError(f"template: {expected}, got {template!r} with {problem}")
-    try:
-        template.format(question="", context="")
-    except (ValueError, KeyError, IndexError) as error:
-        raise SamplingError(f"template: {expected}, got {template!r}: {error}") from error

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sgpu_lightning.sampling.recorder import TokenRule
-from sgpu_lightning.sampling.sampled import Sampled
+from sgpu_lightning.sampling.recording.hooks import TokenRule
+from sgpu_lightning.sampling.sampled_answers import Sampled
 from sgpu_lightning.tasks.question import Question
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgpu_lightning.tasks.images import image_file
+from sgpu_lightning.tasks.image_files import image_file
 from sgpu_lightning.tasks.jsonl import TaskError
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.tasks.registry import add_task
-from sgpu_lightning.tasks.rows import Dataset, Row, read_dataset
+from sgpu_lightning.tasks.source_rows import Dataset, Row, read_dataset
 
 if TYPE_CHECKING:
-    from sgpu_lightning.sampling.prompt import PromptSettings
+    from sgpu_lightning.tasks.prompt_settings import PromptSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Benchmark:
     @property
     def prompt(self) -> PromptSettings:
         """How a question is put to a model."""
-        from sgpu_lightning.sampling.prompt import PromptSettings
+        from sgpu_lightning.tasks.prompt_settings import PromptSettings
 
         return PromptSettings(template=self.template)
 

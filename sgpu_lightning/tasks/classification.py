@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from sgpu_lightning.answers.grading.class_name import rivals_of
 from sgpu_lightning.tasks.question import Question
-from sgpu_lightning.tasks.rows import Row
+from sgpu_lightning.tasks.source_rows import Row
 
 QUESTION = "What is the main object in this photo?"
 TEMPLATE = "{question}\nAnswer with its name only, as specific as you can."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sgpu_lightning.answers.record import RecordError, require_text
-from sgpu_lightning.answers.rows import read_rows
+from sgpu_lightning.answers.row_files import read_rows
 from sgpu_lightning.errors import SGPUError, show_value
 from sgpu_lightning.tasks.question import Question
 

@@ -12,7 +12,7 @@ from sgpu_lightning.tasks.jsonl import SUFFIXES, TaskError, read_questions
 from sgpu_lightning.tasks.question import Question
 
 if TYPE_CHECKING:
-    from sgpu_lightning.sampling.prompt import PromptSettings
+    from sgpu_lightning.tasks.prompt_settings import PromptSettings
 
 Questions = Callable[[], Iterable[Question]]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.testbed.mentions import corpus, wordings
 from sgpu_lightning.testbed.tokenizer import make_tokenizer
-from sgpu_lightning.testbed.training import encode, train
+from sgpu_lightning.testbed.toy_training import encode, train
 from sgpu_lightning.testbed.world import make_world
 
 if TYPE_CHECKING:

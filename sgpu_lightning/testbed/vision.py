@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.testbed.digits import IMAGE_SIZE, training_views
-from sgpu_lightning.testbed.training import BATCH_SIZE, encode_chats, train
+from sgpu_lightning.tasks.digits import IMAGE_SIZE, training_views
+from sgpu_lightning.testbed.toy_training import BATCH_SIZE, encode_chats, train
 from sgpu_lightning.testbed.vision_processor import (
     IMAGE,
     IMAGE_TOKENS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from sgpu_lightning.testbed.digits import ANSWER_WEIGHTS, IMAGE_SIZE, QUESTIONS, Views, phrasings
+from sgpu_lightning.tasks.digits import ANSWER_WEIGHTS, IMAGE_SIZE, QUESTIONS, Views, phrasings
 from sgpu_lightning.testbed.tokenizer import ASSISTANT, USER, make_tokenizer
 
 if TYPE_CHECKING:

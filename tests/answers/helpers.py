@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.vectors import VectorShard, VectorSpec
+from sgpu_lightning.answers.storage.vectors import VectorShard, VectorSpec
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sgpu_lightning.answers.grading import multiple_choice
-from sgpu_lightning.answers.grading.choice import chosen_option
+from sgpu_lightning.answers.grading.multiple_choice import chosen_option
 
 
 @pytest.mark.parametrize(

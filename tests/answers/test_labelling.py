@@ -12,7 +12,7 @@ import pytest
 from sgpu_lightning.answers.grading import Verdict, alias_match, register_grader, registry
 from sgpu_lightning.answers.labelling import compare_labels, with_verdict, write_records
 from sgpu_lightning.answers.reader import read_answers
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.cli.main import main
 from tests.answers.helpers import record, row, write_rows
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 
 from sgpu_lightning.answers.reader import Skipped, read_answers
 from sgpu_lightning.answers.record import RecordError
-from sgpu_lightning.answers.rows import is_row_file
+from sgpu_lightning.answers.row_files import is_row_file
 from tests.answers.helpers import SUFFIXES, row, several_records, write_lines, write_rows
 
 LINES = [json.dumps(row(id=f"q{i}")) for i in range(4)]

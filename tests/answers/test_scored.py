@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpu_lightning.answers.scored import majority_index, normalise, scored_answer
+from sgpu_lightning.answers.normalisation import normalise
+from sgpu_lightning.answers.scored import majority_index, scored_answer
 from tests.answers.helpers import record
 
 

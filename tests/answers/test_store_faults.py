@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 from tests.answers.helpers import hidden, random_shard, record
 
 # Does as the argument says, in the current folder, and prints what became of it.
@@ -16,8 +16,8 @@ WRITER = """
 import os, resource, sys
 import filelock, numpy, pyarrow.parquet
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.store import AnswerStore, StoreError
-from sgpu_lightning.answers.vectors import VectorShard
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.vectors import VectorShard
 
 def append():
     rng = numpy.random.default_rng(0)

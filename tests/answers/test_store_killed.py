@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore, StoreError
-from sgpu_lightning.answers.vectors import VectorShard
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.vectors import VectorShard
 from tests.answers.helpers import hidden, record
 
 # The i-th answer set has i % 3 + 2 answers, and vectors that are all i + 1.
@@ -20,8 +20,8 @@ WRITER = """
 import itertools, sys
 import numpy as np
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.store import AnswerStore
-from sgpu_lightning.answers.vectors import VectorShard, VectorSpec
+from sgpu_lightning.answers.storage.store import AnswerStore
+from sgpu_lightning.answers.storage.vectors import VectorShard, VectorSpec
 
 store = AnswerStore.create(sys.argv[1], {})
 specs = [VectorSpec(kind="hidden", source="m", dim=4, layer=l, num_layers=9, token="last") for l in range(2)]

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sgpu_lightning.answers.merge import merge_stores
-from sgpu_lightning.answers.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.merging import merge_stores
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
 from tests.answers.helpers import encoder, hidden, random_shard, record
 

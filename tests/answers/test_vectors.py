@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpu_lightning.answers.vectors import VectorError, VectorShard, VectorSpec, read_shard, shard_table
+from sgpu_lightning.answers.storage.vectors import VectorError, VectorShard, VectorSpec, read_shard, shard_table
 from tests.answers.helpers import encoder, hidden, random_shard
 
 IDS = ["a", "b", "c"]

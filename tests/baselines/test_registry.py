@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.vectors import VectorShard
+from sgpu_lightning.answers.storage.vectors import VectorShard
 from sgpu_lightning.baselines import SCORES, NLIMatrices, ScoreError, ScoreInputs, compute_scores, get_score
-from sgpu_lightning.baselines.inputs import NEEDS, REASONS
+from sgpu_lightning.baselines.score_inputs import NEEDS, REASONS
 from sgpu_lightning.errors import SGPUError
 from tests.baselines.helpers import random_inputs, records_of, reference_inputs
 

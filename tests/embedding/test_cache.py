@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpu_lightning.embedding import cache
-from sgpu_lightning.embedding.cache import CachedEncoder, default_cache_dir
+from sgpu_lightning.embedding import embedding_cache as cache
+from sgpu_lightning.embedding.embedding_cache import CachedEncoder, default_cache_dir
 from tests.embedding.helpers import CountingEncoder, vector_of, vectors_of
 
 

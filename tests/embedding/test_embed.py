@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore, StoreError
-from sgpu_lightning.answers.vectors import VectorError, read_shard, shard_table
-from sgpu_lightning.embedding.embed import embed_records, embed_store, encoder_spec
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.vectors import VectorError, read_shard, shard_table
+from sgpu_lightning.embedding.embed_answers import embed_records, embed_store, encoder_spec
 from sgpu_lightning.embedding.encoder import SentenceTransformerEncoder
 from tests.answers.helpers import encoder, record
 from tests.embedding.helpers import CountingEncoder, vector_of, vectors_of

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from sgpu_lightning.embedding.cache import CachedEncoder
-from sgpu_lightning.embedding.embed import encoder_spec, load_encoder
+from sgpu_lightning.embedding.embed_answers import encoder_spec, load_encoder
+from sgpu_lightning.embedding.embedding_cache import CachedEncoder
 from sgpu_lightning.embedding.encoder import EncoderError, SentenceTransformerEncoder, _fingerprint, _offline_folder
 
 TEXTS = ["Paris", "It was Paris, I think.", "", "Rome", "Paris", "東京 \N{ROCKET}"]

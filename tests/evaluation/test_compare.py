@@ -12,14 +12,14 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation import compare
-from sgpu_lightning.evaluation.cache import ForecastCache
-from sgpu_lightning.evaluation.calibrate import isotonic, platt
-from sgpu_lightning.evaluation.compare import against_best, compare_set, mean_over_sets
-from sgpu_lightning.evaluation.evalset import load_evaluation_set
-from sgpu_lightning.evaluation.folds import group_folds
-from sgpu_lightning.evaluation.methods import DEFAULT, PLAIN, cross_validate, methods_for
-from sgpu_lightning.evaluation.settings import CompareSettings
+from sgpu_lightning.evaluation.common.calibration_maps import isotonic, platt
+from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
+from sgpu_lightning.evaluation.common.evaluation_settings import CompareSettings
+from sgpu_lightning.evaluation.common.folds import group_folds
+from sgpu_lightning.evaluation.common.methods import DEFAULT, PLAIN, cross_validate, methods_for
+from sgpu_lightning.evaluation.common.prediction_cache import ForecastCache
+from sgpu_lightning.evaluation.compare import comparison as compare
+from sgpu_lightning.evaluation.compare.comparison import against_best, compare_set, mean_over_sets
 from tests.toy import toy_rows, toy_store, write_toy_answers
 
 QUICK = CompareSettings(encoder=None, resamples=50)
@@ -156,7 +156,7 @@ class TestCache:
         elif change == "folds":
             settings = CompareSettings(encoder=None, resamples=50, folds=4)
         else:
-            monkeypatch.setattr("sgpu_lightning.evaluation.cache.code_key", lambda: "other")
+            monkeypatch.setattr("sgpu_lightning.evaluation.common.prediction_cache.code_key", lambda: "other")
         assert cache.load(path, settings) is None
 
 

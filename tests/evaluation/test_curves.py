@@ -11,14 +11,15 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from sgpu_lightning.answers.store import AnswerStore
-from sgpu_lightning.batch import View, some_answers
+from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.answer_curve import ONE, PER_N, SUBSETS, answer_points, with_differences
-from sgpu_lightning.evaluation.curves import METRICS, Point, mean_over_sets, measure, whole_groups
-from sgpu_lightning.evaluation.evalset import load_evaluation_set
-from sgpu_lightning.evaluation.label_curve import (
+from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
+from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings, LabelSettings
+from sgpu_lightning.evaluation.common.methods import DEFAULT, Forecast
+from sgpu_lightning.evaluation.curves.answer_curve import ONE, PER_N, SUBSETS, answer_points, with_differences
+from sgpu_lightning.evaluation.curves.curve_points import METRICS, Point, mean_over_sets, measure, whole_groups
+from sgpu_lightning.evaluation.curves.label_curve import (
     CONSTANT,
     KNOWN,
     WARM,
@@ -27,10 +28,9 @@ from sgpu_lightning.evaluation.label_curve import (
     against_best,
     shorten,
 )
-from sgpu_lightning.evaluation.label_draws import Halves, fit_base
-from sgpu_lightning.evaluation.methods import DEFAULT, Forecast
-from sgpu_lightning.evaluation.settings import AnswerSettings, LabelSettings
-from sgpu_lightning.fitting import fit_classifier
+from sgpu_lightning.evaluation.curves.label_draws import Halves, fit_base
+from sgpu_lightning.features.batch import View, some_answers
+from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
 from tests.toy import random_batch, toy_rows, toy_store, toy_vectors
 
@@ -145,7 +145,7 @@ class TestBase:
         def spy(target, sets, without, seed=0):
             left_out.append([group for group in target.groups if without(group)])
 
-        monkeypatch.setattr("sgpu_lightning.evaluation.label_curve.fit_base", spy)
+        monkeypatch.setattr("sgpu_lightning.evaluation.curves.label_curve.fit_base", spy)
         curve = LabelCurve(sets, LabelSettings(**QUICK, labels=[20], draws=1))
         curve.add(sets[0])
         evaluated = {sets[0].groups[i] for i in Halves(sets[0], curve.settings).evaluated.tolist()}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.heatmap import draw_heat_map
+from sgpu_lightning.evaluation.transfer.heatmap import draw_heat_map
 
 VALUES = np.array([[0.5, 0.625], [0.75, np.nan]])
 

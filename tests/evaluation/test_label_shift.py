@@ -9,8 +9,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.few_labels import few_label_map
-from sgpu_lightning.evaluation.label_shift import correct_label_shift
+from sgpu_lightning.evaluation.transfer.few_labels import few_label_map
+from sgpu_lightning.evaluation.transfer.label_shift import correct_label_shift
 from sgpu_lightning.metrics.functional import auroc, brier_score
 
 

@@ -9,8 +9,8 @@ import torch
 from scipy.stats import binom, binomtest
 
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.evaluation.calibration_sets import read_calibration_sets
-from sgpu_lightning.evaluation.selective import SelectiveError, certify_threshold, exact_interval
+from sgpu_lightning.evaluation.selective.calibration_sets import read_calibration_sets
+from sgpu_lightning.evaluation.selective.threshold_rule import SelectiveError, certify_threshold, exact_interval
 from tests.toy import toy_store, write_toy_answers
 
 DRAWS = 250

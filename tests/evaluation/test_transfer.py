@@ -18,18 +18,27 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.cli.paths import files_first, join_lists, with_underscores
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation import source_fits
-from sgpu_lightning.evaluation.evalset import EvaluationSet, load_evaluation_set
-from sgpu_lightning.evaluation.folds import hashed_folds
-from sgpu_lightning.evaluation.settings import TransferSettings
-from sgpu_lightning.evaluation.source_fits import SourceFits
-from sgpu_lightning.evaluation.transfer import ALIGNED, IN_MODEL, MAP, SHIFT, WARM, ZERO, draw_labels, transfer
-from sgpu_lightning.evaluation.transfer_plan import (
+from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, load_evaluation_set
+from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings
+from sgpu_lightning.evaluation.common.folds import hashed_folds
+from sgpu_lightning.evaluation.transfer import source_fits
+from sgpu_lightning.evaluation.transfer.plan import (
     Pair,
     check_pair,
     leave_one_out_pairs,
     load_sets,
     matrix_pairs,
+)
+from sgpu_lightning.evaluation.transfer.source_fits import SourceFits
+from sgpu_lightning.evaluation.transfer.transfer_pair import (
+    ALIGNED,
+    IN_MODEL,
+    MAP,
+    SHIFT,
+    WARM,
+    ZERO,
+    draw_labels,
+    transfer,
 )
 from tests.toy import toy_rows, toy_store, write_toy_answers
 

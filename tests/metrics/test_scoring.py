@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from sklearn.metrics import brier_score_loss, log_loss
 
 from sgpu_lightning.metrics.functional import brier_score, negative_log_likelihood
-from sgpu_lightning.metrics.functional.scoring import EPSILON
+from sgpu_lightning.metrics.functional.proper_scores import EPSILON
 from tests.metrics.helpers import answers
 
 

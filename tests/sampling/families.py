@@ -34,7 +34,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from sgpu_lightning.sampling.loading import without_video
+from sgpu_lightning.sampling.local.loading import without_video
 from sgpu_lightning.tasks.question import Question
 
 WORDS = range(4, 100)

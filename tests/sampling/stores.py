@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.store import AnswerStore
-from sgpu_lightning.sampling.sampled import Sampled
+from sgpu_lightning.answers.storage.store import AnswerStore
+from sgpu_lightning.sampling.sampled_answers import Sampled
 from sgpu_lightning.sampling.sampler import Failed
 
 

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling.api import ApiSampler, answer_seed
-from sgpu_lightning.sampling.api_client import ApiClient
-from sgpu_lightning.sampling.api_settings import ApiSettings
-from sgpu_lightning.sampling.prompt import PromptSettings
-from sgpu_lightning.sampling.sampled import Sampled
+from sgpu_lightning.sampling.sampled_answers import Sampled
 from sgpu_lightning.sampling.sampler import Failed, Outcome
-from sgpu_lightning.sampling.settings import SamplingSettings
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+from sgpu_lightning.sampling.server.api_sampler import ApiSampler, answer_seed
+from sgpu_lightning.sampling.server.client import ApiClient
+from sgpu_lightning.sampling.server.server_settings import ApiSettings
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.server import FAULTS, Server, serving
 

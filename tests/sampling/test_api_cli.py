@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.server import serving

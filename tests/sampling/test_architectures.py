@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, Lfm2Config, MambaConfig, MistralConfig
 
-from sgpu_lightning.sampling import HuggingFaceSampler, SamplingSettings, decoding
+from sgpu_lightning.sampling import HuggingFaceSampler, SamplingSettings
+from sgpu_lightning.sampling.local import decoding
 from tests.sampling.tiny import (
     BOS,
     EOS,

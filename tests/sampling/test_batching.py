@@ -7,11 +7,11 @@ import torch
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling.batching import WINDOW, Batches
-from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampled import Sampled
+from sgpu_lightning.sampling.local.batching import WINDOW, Batches
+from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+from sgpu_lightning.sampling.sampled_answers import Sampled
 from sgpu_lightning.sampling.sampler import Failed
-from sgpu_lightning.sampling.settings import SamplingSettings
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import PLAIN, make_llama, make_questions, make_tokenizer
 

@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 
 from sgpu_lightning.sampling import HuggingFaceSampler, SamplingSettings
-from sgpu_lightning.sampling.choice import SeededChoice, uniform_draws
+from sgpu_lightning.sampling.local.token_choice import SeededChoice, uniform_draws
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import PLAIN, VOCABULARY, make_llama, make_tokenizer, prompt_ids, word_ids
 

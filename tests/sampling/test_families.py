@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy.stats import chi2_contingency
 
-from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, decoding
-from sgpu_lightning.sampling.recorder import decoder_layers
+from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings
+from sgpu_lightning.sampling.local import decoding
+from sgpu_lightning.sampling.recording.hooks import decoder_layers
 from tests.sampling.families import (
     FAMILIES,
     VISION_LANGUAGE,

@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel, LlamaModel, T5Config, T5ForConditionalGeneration
 
 from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings
-from sgpu_lightning.sampling.loading import pick_device
+from sgpu_lightning.sampling.local.loading import pick_device
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import (
     EOS,

@@ -9,10 +9,10 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling import outcomes
-from sgpu_lightning.sampling.run import failure_summary, failures_among, sample_to_store
+from sgpu_lightning.sampling import store_writer as outcomes
+from sgpu_lightning.sampling.sampling_run import failure_summary, failures_among, sample_to_store
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.stores import Oracle, assert_same_content
 

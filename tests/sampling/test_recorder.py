@@ -3,7 +3,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from sgpu_lightning.sampling import HiddenStateRecorder, HuggingFaceSampler, SamplingSettings
-from sgpu_lightning.sampling.recorder import resolve_layers
+from sgpu_lightning.sampling.recording.hooks import resolve_layers
 from tests.sampling.tiny import (
     EOS,
     NUM_LAYERS,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.stores import assert_same_content
 
@@ -22,7 +22,7 @@ import os, sys
 import torch
 torch.set_num_threads(1)
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.sampling import outcomes
+from sgpu_lightning.sampling import store_writer as outcomes
 outcomes.SHARD_SIZE = 4
 sys.stdout.flush()
 pipe, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)

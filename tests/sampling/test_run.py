@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from transformers import BitsAndBytesConfig
 
-from sgpu_lightning.answers.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, outcomes
-from sgpu_lightning.sampling.run import sample_to_store
+from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings
+from sgpu_lightning.sampling import store_writer as outcomes
+from sgpu_lightning.sampling.sampling_run import sample_to_store
 from sgpu_lightning.tasks import load_task
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.stores import assert_same_content

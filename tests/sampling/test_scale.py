@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.answers.store import AnswerStore, StoreError
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.embedding.embed import embed_store
-from sgpu_lightning.sampling import outcomes
+from sgpu_lightning.embedding.embed_answers import embed_store
+from sgpu_lightning.sampling import store_writer as outcomes
 from sgpu_lightning.sampling.launch import Launch
-from sgpu_lightning.sampling.run import sample_to_store
+from sgpu_lightning.sampling.sampling_run import sample_to_store
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.embedding.helpers import CountingEncoder
@@ -119,7 +119,7 @@ def test_processes_that_start_a_store_at_once_agree_on_it(tmp_path):
 APPENDER = """
 import sys
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.store import AnswerStore
+from sgpu_lightning.answers.storage.store import AnswerStore
 store = AnswerStore.create("store", {"kind": "sample"})
 for i in range(20):
     store.append([AnswerSet(id=f"{sys.argv[1]}-{i}", answers=("a", "b"))])

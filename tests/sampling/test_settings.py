@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sgpu_lightning.sampling.settings import SamplingSettings
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig
 from transformers.cache_utils import DynamicCache
 
-from sgpu_lightning.sampling import HuggingFaceSampler, SamplingSettings, decoding, shared_prompt
-from sgpu_lightning.sampling.shared_prompt import SharedPromptLayer, _attend, share_prompts, shared_attention
+from sgpu_lightning.sampling import HuggingFaceSampler, SamplingSettings
+from sgpu_lightning.sampling.local import decoding, shared_prompt
+from sgpu_lightning.sampling.local.shared_prompt import SharedPromptLayer, _attend, share_prompts, shared_attention
 from tests.sampling.test_architectures import COMMON, SIZES, forward_shapes, make_model
 from tests.sampling.tiny import (
     PLAIN,

@@ -7,9 +7,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from sgpu_lightning.sampling.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.prompt import PromptSettings
-from sgpu_lightning.sampling.sampled import Sampled
+from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+from sgpu_lightning.sampling.sampled_answers import Sampled
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 
 PAD, BOS, EOS, UNK = range(4)

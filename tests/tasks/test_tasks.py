@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sgpu_lightning.sampling.prompt import PromptSettings
 from sgpu_lightning.tasks import Question, TaskError, find_task, load_task, register_task, registry, task_names
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
 
 FULL = {"id": "a", "question": "Who?", "gold": ["Anna"], "context": "Anna came.", "image": "a.png", "group": "g"}
 SHORT = {"id": "b", "question": "Where?", "gold": "Rome"}

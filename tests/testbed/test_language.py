@@ -11,7 +11,7 @@ from sgpu_lightning.testbed import build_language_model, corpus, make_world, mea
 from sgpu_lightning.testbed.language import RECIPES, make_model
 from sgpu_lightning.testbed.mentions import wordings
 from sgpu_lightning.testbed.tokenizer import make_tokenizer
-from sgpu_lightning.testbed.training import encode, one_thread, train
+from sgpu_lightning.testbed.toy_training import encode, one_thread, train
 
 STEPS = 20
 

@@ -5,7 +5,7 @@ import pytest
 from sgpu_lightning.testbed import corpus, make_world
 from sgpu_lightning.testbed.mentions import wordings
 from sgpu_lightning.testbed.tokenizer import chat, make_tokenizer
-from sgpu_lightning.testbed.training import encode
+from sgpu_lightning.testbed.toy_training import encode
 
 WORLD = make_world()
 

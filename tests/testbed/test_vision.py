@@ -8,9 +8,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, LlavaForCon
 
 from sgpu_lightning.answers.grading import alias_match
 from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.tasks.digits import QUESTIONS, asked_views, phrasings, training_views
 from sgpu_lightning.testbed import build_vision_model, digit_questions
-from sgpu_lightning.testbed.digits import QUESTIONS, asked_views, phrasings, training_views
-from sgpu_lightning.testbed.training import encode_chats, one_thread
+from sgpu_lightning.testbed.toy_training import encode_chats, one_thread
 from sgpu_lightning.testbed.vision import RECIPES, make_vision_model
 from sgpu_lightning.testbed.vision_processor import (
     IMAGE,

@@ -4,12 +4,12 @@
 answer and its gold answers, or an object that reads whole records (`RecordGrader`), as a judge does.
 """
 
-from sgpu_lightning.answers.grading.base import Grader, RecordGrader, ScoreGrader, Verdict, grade_records, label_of
-from sgpu_lightning.answers.grading.choice import multiple_choice
 from sgpu_lightning.answers.grading.class_name import ClassNameGrader, class_name
+from sgpu_lightning.answers.grading.grader import Grader, RecordGrader, ScoreGrader, Verdict, grade_records, label_of
+from sgpu_lightning.answers.grading.multiple_choice import multiple_choice
 from sgpu_lightning.answers.grading.number import number
 from sgpu_lightning.answers.grading.registry import DEFAULT_GRADER, GRADERS, get_grader, grader_names, register_grader
-from sgpu_lightning.answers.grading.text import alias_match, exact_match, rouge_l, squad_f1
+from sgpu_lightning.answers.grading.text_match import alias_match, exact_match, rouge_l, squad_f1
 from sgpu_lightning.answers.grading.vqa import vqa_accuracy
 
 __all__ = [

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from sgpu_lightning.answers.grading.base import NO_GOLD, Verdict
+from sgpu_lightning.answers.grading.grader import NO_GOLD, Verdict
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.scored import scored_answer
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from sgpu_lightning.answers.grading.text import exact_match
+from sgpu_lightning.answers.grading.text_match import exact_match
 
 _TOLERANCE = Fraction(1, 10**6)
 _FRACTION = re.compile(r"(\d)?\\[dt]?frac\s*\{\s*(-?[\d.,]+)\s*\}\s*\{\s*([\d.,]+)\s*\}")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sgpu_lightning.answers.grading.base import Grader, ScoreGrader
-from sgpu_lightning.answers.grading.choice import multiple_choice
 from sgpu_lightning.answers.grading.class_name import class_name
+from sgpu_lightning.answers.grading.grader import Grader, ScoreGrader
+from sgpu_lightning.answers.grading.multiple_choice import multiple_choice
 from sgpu_lightning.answers.grading.number import number
-from sgpu_lightning.answers.grading.text import (
+from sgpu_lightning.answers.grading.text_match import (
     ROUGE_L_THRESHOLD,
     SQUAD_F1_THRESHOLD,
     alias_match,
@@ -98,7 +98,7 @@ def _make(name: str, maker: Callable[..., Grader], options: dict[str, Any]) -> G
 @register_grader("judge")
 def _judge(api: str, model: str, api_key_env: str = "OPENAI_API_KEY", max_tokens: int = 200) -> Grader:
     """A language model behind a server; see `LLMJudge`. The key comes from the environment only."""
-    from sgpu_lightning.answers.judge import LLMJudge
-    from sgpu_lightning.sampling.api_client import ApiClient
+    from sgpu_lightning.sampling.judge import LLMJudge
+    from sgpu_lightning.sampling.server.client import ApiClient
 
     return LLMJudge(ApiClient(api, model, api_key_env=api_key_env), max_tokens=max_tokens)

@@ -5,7 +5,8 @@ from sgpu_lightning.metrics.functional.calibration import (
     calibration_error,
     calibration_noise_floor,
 )
-from sgpu_lightning.metrics.functional.inputs import unit_ranks
+from sgpu_lightning.metrics.functional.checks import unit_ranks
+from sgpu_lightning.metrics.functional.proper_scores import brier_score, negative_log_likelihood
 from sgpu_lightning.metrics.functional.ranking import auarc, aurac, auroc
 from sgpu_lightning.metrics.functional.resampling import (
     Comparison,
@@ -14,7 +15,6 @@ from sgpu_lightning.metrics.functional.resampling import (
     bootstrap_interval,
     paired_bootstrap,
 )
-from sgpu_lightning.metrics.functional.scoring import brier_score, negative_log_likelihood
 from sgpu_lightning.metrics.functional.selective import (
     accuracy_at_coverage,
     aurc,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.inputs import (
+from sgpu_lightning.metrics.functional.checks import (
     average_over_ties,
     check_count,
     check_inputs,

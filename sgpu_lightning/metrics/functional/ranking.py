@@ -20,7 +20,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.inputs import average_over_ties, check_inputs
+from sgpu_lightning.metrics.functional.checks import average_over_ties, check_inputs
 
 
 def auroc(probs: Tensor, labels: Tensor) -> Tensor:

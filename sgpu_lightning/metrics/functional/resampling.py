@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.metrics.functional import tally as counts
-from sgpu_lightning.metrics.functional.inputs import check_count, check_inputs, check_share
+from sgpu_lightning.metrics.functional.checks import check_count, check_inputs, check_share
 from sgpu_lightning.metrics.functional.tally import Tally
 
 TallyMetric = Callable[[Tally], Tensor]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.metrics.functional import tally as counts
-from sgpu_lightning.metrics.functional.inputs import check_share
+from sgpu_lightning.metrics.functional.checks import check_share
 from sgpu_lightning.metrics.functional.tally import right_of_top, tally
 
 

@@ -21,8 +21,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.inputs import check_inputs, drop_round_off
-from sgpu_lightning.metrics.functional.scoring import EPSILON
+from sgpu_lightning.metrics.functional.checks import check_inputs, drop_round_off
+from sgpu_lightning.metrics.functional.proper_scores import EPSILON
 
 # A share of answers that misses a whole number of them by less is that number.
 _SLACK = 1e-9

@@ -1,0 +1,12 @@
+"""The user's cache folder: images of questions, embeddings and out-of-fold predictions are kept there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def default_cache_dir() -> Path:
+    """``$SGPU_CACHE``, else ``sgpu_lightning`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("SGPU_CACHE") or Path(base) / "sgpu_lightning")

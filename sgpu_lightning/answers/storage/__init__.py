@@ -1,0 +1,1 @@
+"""The store: shards of records and vectors on disk."""

@@ -1,0 +1,131 @@
+"""``sgpu sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import auto_cli
+
+from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.sampling_settings import SamplingSettings
+from sgpu_lightning.sampling.server.server_settings import DEFAULT_KEY_ENV, ApiSettings
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
+
+
+def sample(
+    *,
+    model: str,
+    task: str,
+    out: Path,
+    task_path: Path | None = None,
+    split: str | None = None,
+    layers: list[int] | None = None,
+    token: Literal["last", "mean"] = "last",
+    sampling: SamplingSettings = SamplingSettings(),
+    prompt: PromptSettings = PromptSettings(),
+    batch_size: int = 8,
+    on_error: Literal["raise", "skip"] = "skip",
+    limit: int | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    vector_dtype: Literal["float16", "float32"] = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    model_options: dict[str, Any] | None = None,
+    api: str | None = None,
+    api_key_env: str = DEFAULT_KEY_ENV,
+    server: ApiSettings = ApiSettings(),
+) -> None:
+    """Ask a language model: N sampled answers and the greedy one, hidden states recorded.
+
+    The run goes on where an earlier one with the same settings stopped. Under torchrun or accelerate launch each
+    process takes its part of the questions. The exit status is 1 if questions are left without answers.
+
+    Args:
+        model: A language or vision-language model: hub id, or folder written by ``save_pretrained``; with ``api`` the
+            name that the server knows.
+        task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
+            ``context``, ``image``, ``group``), or the name of a task: triviaqa, nq_open, squad, vqav2, okvqa, vizwiz,
+            cifar100, imagenet.
+        out: The store's folder.
+        task_path: Read a benchmark from this folder or file instead of the hub.
+        split: Another split of a benchmark than its own.
+        layers: Decoder blocks to record, from 0, negative from the end; null for the middle one, [] for none.
+        token: ``last`` answer token's hidden state, or their ``mean``.
+        sampling: How answers are drawn.
+        prompt: How a question is put to the model. A named task has a template, used where none is given here.
+        batch_size: Questions at a time, each of N + 1 rows; fewer once memory runs out.
+        on_error: At a question that gets no answers: ``skip`` notes the reason and goes on, ``raise`` stops. Running
+            again asks it again.
+        limit: Ask only the first so many questions.
+        device: ``auto`` or a torch device.
+        dtype: ``auto`` (the model's own), ``float32``, ``bfloat16`` or ``float16``.
+        vector_dtype: How hidden states are stored.
+        revision: Branch, tag or commit of a hub id.
+        trust_remote_code: Whether to run code that comes with the model.
+        model_options: Further arguments of the model's ``from_pretrained``, for example '{"device_map": "auto"}', which
+            spreads a large model over several devices.
+        api: Ask a server that speaks OpenAI's protocol (vLLM, TGI, Ollama, llama.cpp, vendors) instead of loading the
+            model: where its API begins, for example http://127.0.0.1:8000/v1. Hidden states stay on the server.
+        api_key_env: The environment variable that holds the server's key.
+        server: How the server is asked.
+    """
+    from sgpu_lightning.console import say
+    from sgpu_lightning.sampling.launch import Launch
+    from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+    from sgpu_lightning.sampling.sampling_run import failure_summary, failures_among, sample_to_store
+    from sgpu_lightning.sampling.server.api_sampler import ApiSampler
+    from sgpu_lightning.sampling.server.client import ApiClient
+    from sgpu_lightning.tasks import find_task, load_task, task_prompt
+
+    asked = find_task(task)
+    prompt = task_prompt(asked, prompt)
+    questions = load_task(task, path=task_path, split=split, limit=limit)
+    sampler: HuggingFaceSampler | ApiSampler
+    if api is not None:
+        local = {
+            "layers": layers,
+            "revision": revision,
+            "device": device,
+            "dtype": dtype,
+            "model_options": model_options,
+        }
+        _refuse_with_api({name: value for name, value in local.items() if value not in (None, [], {}, "auto")})
+        client = ApiClient(api, model, server, api_key_env=api_key_env)
+        sampler = ApiSampler(client, sampling, prompt=prompt)
+    else:
+        sampler = HuggingFaceSampler.from_pretrained(
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            model_options=model_options,
+            settings=sampling,
+            prompt=prompt,
+            layers=layers,
+            token=token,
+            batch_size=batch_size,
+        )
+    store = sample_to_store(
+        sampler, questions, out, task=asked.name, grader=asked.grader, dtype=vector_dtype, on_error=on_error
+    )
+    if not Launch.of_this_process().is_main:
+        return
+    kinds = ", ".join(store.vector_specs) or "none"
+    say(f"{len(store.ids())} answer sets are in {out}; hidden states: {kinds}")
+    if isinstance(sampler, ApiSampler):
+        say(sampler.client.usage.summary(server.input_price, server.output_price))
+    if failures := failures_among(store, questions):
+        raise SamplingError(failure_summary(failures, len(questions), out))
+
+
+def _refuse_with_api(local: dict[str, object]) -> None:
+    for name, value in local.items():
+        raise SamplingError(f"{name}: expected nothing with --api, got {value!r}: it is for models loaded here")
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    auto_cli(sample, args=args[1:], prog="sgpu sample")

@@ -1,0 +1,1 @@
+"""Verbs that evaluate methods over many answer sets."""

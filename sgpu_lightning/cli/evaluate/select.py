@@ -1,0 +1,62 @@
+"""``sgpu select``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+
+def select(
+    predictions: Path,
+    *,
+    risk: float = 0.1,
+    confidence: float = 0.95,
+    start: float | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
+    """Find the threshold on P(correct) that keeps the error rate of answered questions below a risk, with confidence.
+
+    Uses the labelled predictions of questions that the predictor was not fitted on. Says so where no threshold can be
+    certified.
+
+    Args:
+        predictions: JSON Lines with p_correct and label, as 'sgpu predict' writes them.
+        risk: The greatest share of wrong answers among the answered questions, between 0 and 1.
+        confidence: With which the risk is kept, between 0 and 1.
+        start: The strictest threshold tried, chosen without these predictions; null for 1 - risk. Greater for a
+            predictor known to be too sure.
+        seed: Draws one answer set of each group where groups have several.
+        out: A file for the threshold and what it is certified on, as JSON.
+    """
+    from rich.console import Console
+
+    from sgpu_lightning.evaluation.selective.calibration_sets import read_calibration_sets
+    from sgpu_lightning.evaluation.selective.threshold_rule import certify_threshold
+
+    console = Console(highlight=False, soft_wrap=True)
+    found = read_calibration_sets(predictions)
+    rule = certify_threshold(
+        found.probs, found.labels, risk=risk, confidence=confidence, start=start, groups=found.groups, seed=seed
+    )
+    console.print(str(rule), markup=False)
+    if found.groups is not None and rule.sets < len(found.labels):
+        console.print(f"one answer set of each group is used: {rule.sets} of {len(found.labels)}")
+    if found.unlabelled or found.in_sample:
+        console.print(
+            f"left out: {found.unlabelled} predictions without label, {found.in_sample} of groups the predictor was "
+            "fitted on"
+        )
+    if not found.marked:
+        console.print("the file does not say which sets were held out from fitting: all are taken to be", style="bold")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(asdict(rule), indent=1) + "\n", encoding="utf-8")
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    auto_cli(select, args=args[1:], prog="sgpu select")

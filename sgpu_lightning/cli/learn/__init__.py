@@ -1,0 +1,1 @@
+"""Verbs that fit and evaluate one predictor, by LightningCLI."""

@@ -1,0 +1,73 @@
+"""``sgpu score``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import auto_cli
+
+
+def score(
+    predictor: str,
+    answers: Path,
+    *,
+    out: Path | None = None,
+    encoder: str | None = None,
+    revision: str | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> None:
+    """Write P(correct) of every answer set as JSON Lines, with a predictor made by ``sgpu export``.
+
+    Files of any size in bounded memory. A row has the keys of ``sgpu predict`` without ``held_out``, and
+    ``unlike_training``: whether the set looks unlike what the predictor was fitted on.
+
+    Args:
+        predictor: The predictor's folder, or a hub id.
+        answers: A .jsonl, .jsonl.gz or .parquet file; a store made by ``sgpu sample`` for hidden states.
+        out: The file to write, which appears only when it is whole; null: rows go to standard output.
+        encoder: The encoder's folder or hub id, where the predictor's own is not found by its name.
+        revision: Branch, tag or commit of a hub id.
+        on_error: At a bad record: ``raise`` stops, ``skip`` leaves it out and reports.
+    """
+    import warnings
+
+    from sgpu_lightning.answers.reader import Skipped
+    from sgpu_lightning.errors import SGPUError
+    from sgpu_lightning.predictor.domain import UnlikeTrainingWarning
+    from sgpu_lightning.predictor.predictor import SGPUPredictor
+    from sgpu_lightning.training.predictions import write_records
+
+    if out is not None and out.exists() and answers.exists() and out.samefile(answers):
+        raise SGPUError(f"--out: {out}: is the answers themselves: choose another file")
+    skipped = Skipped()
+    loaded = SGPUPredictor.from_pretrained(predictor, revision=revision, encoder=encoder)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnlikeTrainingWarning)
+        rows = loaded.score_file(answers, on_error=on_error, skipped=skipped)
+        if out is not None:
+            print(f"{write_records(out, rows)} scores written to {out}", file=sys.stderr)
+        else:
+            _print_rows(rows)
+    if skipped.count:
+        print(skipped.summary(), file=sys.stderr)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+
+
+def _print_rows(rows: Iterable[Mapping[str, Any]]) -> None:
+    try:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    auto_cli(score, args=args[1:], prog="sgpu score")

@@ -1,0 +1,1 @@
+"""Answer sets as Lightning data."""

@@ -1,0 +1,78 @@
+"""Which answer sets are trained on, validated on and tested on; a group is never on two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from sgpu_lightning.answers.groups import text_hash
+from sgpu_lightning.errors import SGPUError
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class SplitError(SGPUError):
+    """A split that would leak, or leave nothing to fit on."""
+
+
+def split_of(group: str, val_fraction: float, test_fraction: float, seed: int = 0) -> Split:
+    """The split of a group, by a hash of its name: the same whichever files it comes in, on every machine."""
+    place = text_hash(f"{seed}\n{group}") / 2**64
+    if place < test_fraction:
+        return "test"
+    return "val" if place < test_fraction + val_fraction else "train"
+
+
+def check_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Refuse fractions that are negative or leave nothing to train on."""
+    if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
+        raise SplitError(
+            "val_fraction and test_fraction: expected numbers >= 0 whose sum is below 1, "
+            f"got {val_fraction} and {test_fraction}"
+        )
+
+
+def refuse_leaks(groups: Sequence[str], members: Mapping[Split, Sequence[int]]) -> None:
+    """Refuse a group that stands on two sides.
+
+    Args:
+        groups: Group of each answer set.
+        members: Positions of each split's answer sets.
+
+    Raises:
+        SplitError: Naming the first such group.
+    """
+    owner: dict[str, Split] = {}
+    for split, rows in members.items():
+        for i in rows:
+            other = owner.setdefault(groups[i], split)
+            if other != split:
+                raise SplitError(
+                    f"group '{groups[i][:80]}' is in both the {other} and the {split} sets: expected each question on "
+                    "one side only; remove it from one of the files"
+                )
+
+
+def require_two_classes(labels: Sequence[int], sizes: Mapping[Split, int], *, validated: bool) -> None:
+    """Refuse training labels a classifier cannot be fitted on.
+
+    Args:
+        labels: Labels of the training sets.
+        sizes: Number of labelled sets in each split.
+        validated: Whether validation sets are needed.
+
+    Raises:
+        SplitError: If a split is empty or the labels are of one class.
+    """
+    if not sizes["train"] or (validated and not sizes["val"]):
+        wanted = "to train and to validate on" if validated else "to train on"
+        raise SplitError(
+            f"expected labelled sets {wanted}, got {dict(sizes)}; give more labelled sets, "
+            "or change val_fraction and test_fraction"
+        )
+    if len(set(labels)) < 2:
+        raise SplitError(
+            f"all {len(labels)} training labels are {labels[0]}: expected both right (1) and wrong (0) answers; "
+            "check the grader and the gold answers"
+        )

@@ -1,0 +1,1 @@
+"""SGPU against every other score."""

@@ -1,0 +1,1 @@
+"""Learning curves over labels and answers."""

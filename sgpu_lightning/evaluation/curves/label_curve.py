@@ -1,0 +1,118 @@
+"""How good P(correct) is with few labels: SGPU, warm-started SGPU and every other score on the same labelled sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
+from sgpu_lightning.evaluation.common.evaluation_settings import LabelSettings
+from sgpu_lightning.evaluation.common.methods import Method, base_method, gp_method, methods_for
+from sgpu_lightning.evaluation.curves.curve_points import Point, mean_of_metrics, measure
+from sgpu_lightning.evaluation.curves.label_draws import Halves, fit_base
+
+CONSTANT, WARM, ZERO = "sgpu_constant", "sgpu_warm", "sgpu_zero"
+KNOWN = "_known"  # after the name of a warm start: other files hold answers to questions of the same benchmark
+
+
+@dataclass
+class LabelCurve:
+    """Curves of one file after another.
+
+    Args:
+        sets: All files.
+        settings: What with.
+    """
+
+    sets: Sequence[EvaluationSet]
+    settings: LabelSettings
+    points: list[Point] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, data: EvaluationSet) -> None:
+        """Measure every method on one of the files at every number of labels.
+
+        Raises:
+            EvaluationError: If there is nothing to evaluate on.
+        """
+        halves = Halves(data, self.settings)
+        methods = self._methods(halves)
+        for count in self.settings.labels:
+            draws = [halves.draw(count, draw) for draw in range(self.settings.draws)]
+            kept = [draw for draw in draws if draw is not None]
+            if len(kept) < len(draws):
+                self.notes.append(
+                    f"{data.name}: {len(draws) - len(kept)} of {len(draws)} draws of {count} labels were left out: "
+                    f"there are {len(halves.pool)} answer sets to draw from, and both classes are needed"
+                )
+            if redrawn := sum(again for _, again in kept):
+                self.notes.append(f"{data.name}: {redrawn} draws of {count} labels of one class were drawn again")
+            for method in methods if kept else []:
+                rows = [
+                    measure(method.predict(data, labelled, halves.evaluated), data.labels[halves.evaluated])
+                    for labelled, _ in kept
+                ]
+                self.points.append(
+                    Point(
+                        set=data.name, size=count, method=method.name, kind=method.kind, metrics=mean_of_metrics(rows)
+                    )
+                )
+
+    def _methods(self, halves: Halves) -> list[Method]:
+        data, own = halves.data, set(halves.data.groups)
+        found = [*methods_for(data), gp_method(CONSTANT, data.blocks, agreement=False)]
+        if not self.settings.warm_start:
+            return found
+        bases = {"": fit_base(data, self.sets, own.__contains__, self.settings.seed)}
+        bases[KNOWN] = bases[""]
+        if any(not own.isdisjoint(one.groups) for one in self.sets if one is not data):
+            evaluated = {group for group in own if halves.evaluates(group)}
+            bases[KNOWN] = fit_base(data, self.sets, evaluated.__contains__, self.settings.seed)
+        for suffix, base in bases.items():
+            if base is None:
+                self.notes.append(f"{data.name}: the other files have nothing to fit {WARM}{suffix} on")
+            else:
+                found += [gp_method(WARM + suffix, data.blocks, base=base), base_method(ZERO + suffix, base)]
+        return found
+
+
+def against_best(mean: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each method of SGPU less the best unsupervised score, at each number of labels.
+
+    The best is chosen with hindsight by its mean over the files, once by AUROC and once by Brier score.
+
+    Args:
+        mean: Rows of `mean_over_sets`.
+    """
+    rows = []
+    for count in dict.fromkeys(row["labels"] for row in mean):
+        here = [row for row in mean if row["labels"] == count]
+        scores = [row for row in here if row["kind"] == "unsupervised"]
+        if not scores:
+            continue
+        first = max(scores, key=lambda row: row["auroc"])
+        sharpest = min(scores, key=lambda row: row["brier"])
+        for row in here:
+            if row["kind"] == "sgpu":
+                rows.append(
+                    {"labels": count, "method": row["method"], "best by AUROC": first["method"]}
+                    | {"auroc_difference": row["auroc"] - first["auroc"], "best by Brier": sharpest["method"]}
+                    | {"brier_difference": row["brier"] - sharpest["brier"]}
+                )
+    return rows
+
+
+def shorten(mean: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Rows of SGPU and the supervised baselines, and of the ``most`` best unsupervised scores by AUROC over all sizes.
+
+    Args:
+        mean: Rows of `mean_over_sets`.
+        most: Unsupervised scores that are kept.
+    """
+    totals: dict[str, float] = {}
+    for row in mean:
+        if row["kind"] == "unsupervised":
+            totals[row["method"]] = totals.get(row["method"], 0.0) + row["auroc"]
+    best = sorted(totals, key=lambda name: -totals[name])[:most]
+    return [row for row in mean if row["kind"] != "unsupervised" or row["method"] in best]

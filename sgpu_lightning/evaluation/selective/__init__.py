@@ -1,0 +1,1 @@
+"""Answering only where it is safe enough."""

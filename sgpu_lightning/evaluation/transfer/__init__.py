@@ -1,0 +1,1 @@
+"""Fitting on one model or dataset, evaluating on another."""

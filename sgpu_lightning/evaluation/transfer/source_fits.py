@@ -1,0 +1,105 @@
+"""Predictors fitted on pooled sources, for folds and whole, and what they say of a target."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgpu_lightning.errors import EvaluationError
+from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings
+from sgpu_lightning.evaluation.common.folds import hashed_folds
+from sgpu_lightning.evaluation.transfer.measure import Run
+from sgpu_lightning.evaluation.transfer.plan import Pair, Sets
+from sgpu_lightning.features.standardise import standardised
+from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.hyperparameters import fit_classifier
+
+
+class SourceFits:
+    """GPs fitted on pooled sources, each fitted once.
+
+    Args:
+        sets: By name.
+        settings: What with.
+
+    Raises:
+        EvaluationError: If a set has too few groups, or a fold of a single class.
+    """
+
+    def __init__(self, sets: Sets, settings: TransferSettings) -> None:
+        self.sets, self.settings = sets, settings
+        self.folds = {name: hashed_folds(one.groups, settings.folds, settings.seed) for name, one in sets.items()}
+        self.features: dict[bool, dict[str, Tensor]] = {
+            False: {name: one.features for name, one in sets.items()},
+            True: {name: standardised(one.features) for name, one in sets.items()},
+        }
+        self._fitted: dict[tuple[tuple[str, ...], int | None, bool], FrozenGP] = {}
+
+    def get(self, names: tuple[str, ...], without: int | None, *, aligned: bool = False) -> FrozenGP:
+        """The GP fitted on these sets.
+
+        Args:
+            names: Of the sets, pooled.
+            without: The fold that is left out of each; None to fit on all.
+            aligned: Whether features are standardised set by set.
+        """
+        key = (names, without, aligned)
+        if key not in self._fitted:
+            kept = {name: self.folds[name] != (-1 if without is None else without) for name in names}
+            features = torch.cat([self.features[aligned][name][rows] for name, rows in kept.items()])
+            labels = torch.cat([self.sets[name].labels[rows] for name, rows in kept.items()])
+            if len(torch.unique(labels)) < 2:
+                raise EvaluationError(
+                    f"source {', '.join(names)}: {len(labels)} answer sets to fit on are of one class: expected right "
+                    "and wrong answers; give more labelled answer sets"
+                )
+            first = self.sets[names[0]]
+            groups = torch.cat([self.sets[name].variants[rows] for name, rows in kept.items()])
+            weight = group_weight(groups, labels, features)
+            fitted = fit_classifier(features, labels, first.widths, weight=weight, agreement=first.agreement)
+            self._fitted[key] = fitted.freeze()
+        return self._fitted[key]
+
+    def predict(self, names: tuple[str, ...], target: str, *, aligned: bool = False, cross_fit: bool) -> Tensor:
+        """P(correct) of every answer set of the target, float64 [n].
+
+        Args:
+            names: What is fitted on.
+            target: The target's name.
+            aligned: See `get`.
+            cross_fit: Each fold by the fit without it; else all by the fit on everything.
+        """
+        features, folds = self.features[aligned][target], self.folds[target]
+        if not cross_fit:
+            return self.get(names, None, aligned=aligned)(features).p_correct
+        p_correct = torch.zeros(len(folds), dtype=torch.float64)
+        for fold in range(self.settings.folds):
+            rows = folds == fold
+            p_correct[rows] = self.get(names, fold, aligned=aligned)(features[rows]).p_correct
+        return p_correct
+
+    def warm_run(self, pair: Pair, drawn: Tensor, others: Tensor) -> Run:
+        """P(correct) by GPs fitted on a few of the target's labels, with the aligned source's as their mean function.
+
+        Args:
+            pair: Source and target.
+            drawn: Rows of the target that are labelled, [k].
+            others: Rows to predict, of other folds, [m]; where questions are shared, each fold by a warm start from the
+                source without it.
+        """
+        target, features, folds = self.sets[pair.target], self.features[True][pair.target], self.folds[pair.target]
+        cross_fit = self.settings.shared_questions == "cross_fit"
+        p_correct = torch.zeros(len(folds), dtype=torch.float64)
+        for fold in torch.unique(folds[others]).tolist() if cross_fit else [None]:
+            source = self.get(pair.sources, fold, aligned=True)
+            fitted = fit_classifier(
+                features[drawn],
+                target.labels[drawn],
+                target.widths,
+                weight=target.weight(drawn, features),
+                warm_start=source,
+            )
+            rows = others if fold is None else others[folds[others] == fold]
+            p_correct[rows] = fitted.freeze()(features[rows]).p_correct
+        return Run(others, p_correct[others])

@@ -1,0 +1,1 @@
+"""From answer sets to the features that the GP sees."""

@@ -1,0 +1,1 @@
+"""The approximate Gaussian process classifier."""

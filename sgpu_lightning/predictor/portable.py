@@ -1,0 +1,117 @@
+"""The frozen GP as a graph for other runtimes: torch.export and ONNX.
+
+Features go in and predictions come out. The spectrum before them stays in PyTorch: ONNX has no operator for
+eigenvalues.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sgpu_lightning.gp.frozen import FrozenGP, Prediction
+from sgpu_lightning.predictor.config import PredictorError
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+_EXAMPLE_ROWS = 3  # with one, a graph would be made for a batch of one
+
+
+class GPGraph(nn.Module):
+    """A frozen GP with plain tuples for an answer, which is what graphs give.
+
+    Args:
+        gp: The GP.
+    """
+
+    def __init__(self, gp: FrozenGP) -> None:
+        super().__init__()
+        self.gp = gp
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The fields of `Prediction`, float64 [B] each, for features [B, F]."""
+        return tuple(self.gp(features))
+
+
+def export_graph(gp: FrozenGP) -> ExportedProgram:
+    """The GP as a graph of torch.export that takes any number of answer sets."""
+    with _quiet():
+        return torch.export.export(GPGraph(gp).eval(), (_example(gp),), dynamic_shapes=_any_batch())
+
+
+def write_onnx(gp: FrozenGP, path: str | Path) -> None:
+    """Write the GP as an ONNX file: input ``features`` [sets, F], one output for each field of `Prediction`.
+
+    Args:
+        gp: The GP.
+        path: The file.
+
+    Raises:
+        PredictorError: If the extra ``[onnx]`` is not installed.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise PredictorError("ONNX needs the extra [onnx]: pip install 'sgpu-lightning[onnx]'") from error
+    with _quiet():
+        program = torch.onnx.export(
+            GPGraph(gp).eval(),
+            (_example(gp),),
+            dynamic_shapes=_any_batch(),
+            input_names=["features"],
+            output_names=list(Prediction._fields),
+            dynamo=True,
+            verbose=False,
+            custom_translation_table=_translations(),
+        )
+        assert program is not None
+        program.save(str(path))
+
+
+def _example(gp: FrozenGP) -> Tensor:
+    return torch.zeros(_EXAMPLE_ROWS, len(gp.mean), dtype=torch.float64)
+
+
+def _any_batch() -> Any:
+    return ({0: torch.export.Dim("sets", min=1)},)
+
+
+def _translations() -> dict[Any, Any]:
+    """Operators that the exporter lacks (distances), or that onnxruntime lacks in float64 (erf)."""
+    from onnxscript import opset18
+
+    op: Any = opset18
+
+    single, double = 1, 11  # ONNX's numbers of the types
+
+    def distances(a: Any, b: Any, p: float = 2.0, compute_mode: int | None = None) -> Any:
+        difference = op.Sub(op.Unsqueeze(a, [-2]), op.Unsqueeze(b, [-3]))
+        return op.Sqrt(op.ReduceSum(op.Mul(difference, difference), [-1], keepdims=0))
+
+    def erf(x: Any) -> Any:
+        return op.Cast(op.Erf(op.Cast(x, to=single)), to=double)
+
+    aten = torch.ops.aten
+    return {aten._cdist_forward.default: distances, aten.erf.default: erf}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says of its own workings and of libraries that are not there."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

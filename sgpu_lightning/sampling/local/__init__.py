@@ -1,0 +1,1 @@
+"""Sampling from a local model through transformers."""

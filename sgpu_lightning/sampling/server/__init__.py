@@ -1,0 +1,1 @@
+"""Sampling from a model behind an OpenAI-compatible server."""

@@ -1,0 +1,76 @@
+"""Predictions as JSON Lines: one record for each answer set."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgpu_lightning.data.table import AnswerTable
+from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.gp.frozen import Prediction
+
+
+def prediction_records(
+    batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable, train_groups: Tensor | None = None
+) -> Iterator[dict[str, Any]]:
+    """One JSON-ready record for each predicted answer set.
+
+    Args:
+        batches: What ``trainer.predict`` gives: positions [B] and their prediction.
+        table: The answer sets that the positions are of.
+        train_groups: Hashes of the groups the predictor was fitted on, int64; other sets are ``held_out``. None where
+            they are not known: then nothing is said of it.
+    """
+    held_out = None if train_groups is None else (~torch.isin(table.group_hashes, train_groups)).tolist()
+    for index, prediction in batches:
+        columns = {name: getattr(prediction, name).tolist() for name in Prediction._fields}
+        for i, position in enumerate(index.tolist()):
+            row = table.rows[position]
+            yield {
+                "id": row.id,
+                "dataset": row.dataset,
+                "model": row.model,
+                "group": row.group,
+                **({} if held_out is None else {"held_out": held_out[position]}),
+                "scored_answer": row.scored,
+                "label": row.label,
+                **{name: values[i] for name, values in columns.items()},
+            }
+
+
+def write_predictions(
+    path: Path, batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable, train_groups: Tensor
+) -> int:
+    """Write `prediction_records` to a file; see `write_records`."""
+    return write_records(path, prediction_records(batches, table, train_groups))
+
+
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
+    """Write JSON Lines to a file, which appears only when it is whole.
+
+    Returns:
+        How many records were written.
+
+    Raises:
+        SGPUError: If the path is a folder.
+    """
+    if path.is_dir():
+        raise SGPUError(f"{path}: expected a file to write predictions to, got a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    count = 0
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            for record in records:
+                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+                count += 1
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
