@@ -1,8 +1,8 @@
-"""Fit P(correct) on a file of graded answers and print the least trusted ones.
+"""Fit P(correct) on a file of graded answers and print the five held-out answers with the lowest P(correct).
 
     python examples/score_your_answers.py answers.jsonl
 
-See docs/record.md for the file's format.
+docs/record.md describes the format of the file.
 """
 
 from __future__ import annotations
