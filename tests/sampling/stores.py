@@ -10,8 +10,7 @@ import torch
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.store import AnswerStore
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed
+from sgpu_lightning.sampling.outcome import Failed, Sampled
 
 
 def content(store: AnswerStore) -> tuple[dict[str, dict], dict[str, dict[str, np.ndarray]]]:

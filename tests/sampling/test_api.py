@@ -14,11 +14,11 @@ import pytest
 
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed, Outcome
+from sgpu_lightning.sampling.outcome import Failed, Outcome, Sampled
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.sampling.server.api_sampler import ApiSampler, answer_seed
 from sgpu_lightning.sampling.server.client import ApiClient
+from sgpu_lightning.sampling.server.dialect import NO_LOGPROBS, ONE_ANSWER, RENAMED_LIMIT
 from sgpu_lightning.sampling.server.server_settings import ApiSettings
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
@@ -99,24 +99,25 @@ def test_a_server_that_ignores_n_is_topped_up_and_then_asked_one_by_one():
 
 
 @pytest.mark.parametrize(
-    ("refuse", "told"),
+    ("refuse", "fallback"),
     [
-        (lambda body: (400, "'n' must be at most 1") if "n" in body else None, {"several": False}),
-        (lambda body: (400, "logprobs are not supported") if "logprobs" in body else None, {"logprobs": False}),
-        (lambda body: (422, "unknown field") if "logprobs" in body else None, {"logprobs": False}),
+        (lambda body: (400, "'n' must be at most 1") if "n" in body else None, ONE_ANSWER),
+        (lambda body: (400, "logprobs are not supported") if "logprobs" in body else None, NO_LOGPROBS),
+        (lambda body: (422, "unknown field") if "logprobs" in body else None, NO_LOGPROBS),
         (
             lambda body: (400, "'max_tokens': use 'max_completion_tokens' instead") if "max_tokens" in body else None,
-            {"limit_key": "max_completion_tokens"},
+            RENAMED_LIMIT,
         ),
     ],
 )
-def test_what_a_server_refuses_is_given_up(refuse, told):
+def test_a_feature_that_the_server_refuses_is_no_longer_used(refuse, fallback):
     with serving(refuse=refuse) as server:
         sampler = sampler_of(server)
         found = by_id(list(sampler.answer(questions_of(5))))
         for question in questions_of(5):
             assert_own(found[question.id], question)
-        assert {name: getattr(sampler.client.dialect, name) for name in told} == told
+        assert fallback in sampler.client.dialect.taken
+        assert refuse(server.requests[-1]) is None
 
 
 def test_a_question_that_is_refused_changes_nothing_for_the_others():
@@ -257,11 +258,11 @@ def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_
         assert sent[1] == {"type": "text", "text": "see 0"}
         assert (outcomes["q0"].record.modality, outcomes["q0"].record.image) == ("image", str(images[0]))
         assert "question 'q1': image" in outcomes["q1"].reason
-        assert "expected PNG, JPEG, GIF, BMP or WebP, got a file that begins b'no image'" in outcomes["q1"].reason
-        assert "expected a file, got none there; looked from" in outcomes["q2"].reason
-        assert "got the URL 'https://example.com/a.png': allow_urls passes it on" in outcomes["q3"].reason
-        assert "expected a file, got none there; looked from" in outcomes["q4"].reason
-        assert "expected a file, got the image's own data: write it to a file" in outcomes["q5"].reason
+        assert "expected PNG, JPEG, GIF, BMP or WebP, got a file that begins with b'no image'" in outcomes["q1"].reason
+        assert "expected a file, got none at this path; the current folder is" in outcomes["q2"].reason
+        assert "got the URL 'https://example.com/a.png': set allow_urls to pass it on" in outcomes["q3"].reason
+        assert "expected a file, got none at this path; the current folder is" in outcomes["q4"].reason
+        assert "expected a file, got a data URL: write the image to a file" in outcomes["q5"].reason
         assert "image xxx" in outcomes["q6"].reason
         assert len(outcomes["q6"].reason) < 300
         allowed = by_id(list(sampler_of(server, allow_urls=True).answer(asked[3:4])))
@@ -345,7 +346,10 @@ def test_tokens_and_cost_are_counted():
         (lambda: ApiSettings(input_price=-1), "input_price: expected a price of at least 0 or None, got -1"),
         (lambda: ApiSettings(extra_body={"n": 3}), "extra_body: .* got 'n', which has a setting of its own"),
         (lambda: ApiClient("localhost:8000", "m"), "api: expected a URL such as http://127.0.0.1:8000/v1, got"),
-        (lambda: ApiClient("http://x/v1", "m", api_key_env="NOT_SET"), "environment variable NOT_SET, got none there"),
+        (
+            lambda: ApiClient("http://x/v1", "m", api_key_env="NOT_SET"),
+            "environment variable NOT_SET, which is not set",
+        ),
     ],
 )
 def test_bad_settings_are_refused_naming_them(make, message):

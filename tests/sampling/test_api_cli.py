@@ -64,7 +64,7 @@ def test_a_task_is_answered_by_a_server_and_tokens_and_cost_are_shown(task, tmp_
     [
         (["--layers", "[1]"], r"layers: expected nothing with --api, got [1]: it is for models loaded here"),
         (["--device", "cpu"], "device: expected nothing with --api, got 'cpu'"),
-        (["--api_key_env", "NOT_SET"], "expected the key in the environment variable NOT_SET, got none there"),
+        (["--api_key_env", "NOT_SET"], "expected the key in the environment variable NOT_SET, which is not set"),
         (["--prompt.style", "plain"], "style: expected 'auto' or 'chat', got 'plain'"),
         (["--model", "other"], "The model `other` does not exist; check the name of the model"),
     ],

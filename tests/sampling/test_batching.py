@@ -9,8 +9,7 @@ from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.errors import SamplingError
 from sgpu_lightning.sampling.local.batching import WINDOW, Batches
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed
+from sgpu_lightning.sampling.outcome import Failed, Sampled
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import PLAIN, make_llama, make_questions, make_tokenizer
@@ -85,7 +84,7 @@ def test_only_a_window_is_sorted_so_that_answers_come_from_the_start():
 def test_batches_stay_smaller_once_memory_ran_out():
     model = Model(room=3)
     batches = Batches(model, 16, text_length)
-    with pytest.warns(UserWarning, match="memory ran out with 16 questions at a time: going on with 2"):
+    with pytest.warns(UserWarning, match="memory ran out with 16 questions at a time: continuing with 2"):
         outcomes = list(batches.outcomes(questions(40)))
     assert split(outcomes)[0] == {f"q{i}": f"to q{i}" for i in range(40)}
     assert [len(batch) for batch in model.batches] == [16, 8, 4] + [2] * 20
@@ -112,7 +111,7 @@ def test_memory_of_the_cpu_counts_as_well():
         torch.empty(2**60 if len(batch) > 2 else 1, dtype=torch.uint8)
         return Model()(batch)
 
-    with pytest.warns(UserWarning, match="memory ran out with 8 questions at a time: going on with 2"):
+    with pytest.warns(UserWarning, match="memory ran out with 8 questions at a time: continuing with 2"):
         assert len(list(Batches(sample, 8, text_length).outcomes(questions(9)))) == 9
 
 
@@ -172,5 +171,5 @@ class TestHuggingFaceSampler:
             return forward(states, *args, **keys)
 
         monkeypatch.setattr(sampler.model.model.layers[1], "forward", short_of_memory)
-        with pytest.warns(UserWarning, match="going on with 1"):
+        with pytest.warns(UserWarning, match="continuing with 1"):
             assert {one.record.id: one.record.answers for one in sampler.answer(asked)} == expected

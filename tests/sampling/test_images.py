@@ -79,16 +79,18 @@ def test_a_photograph_is_turned_upright(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(QuestionError, match=r"question 'a': image '.*none\.png': expected a file, got none there") as e:
+    with pytest.raises(
+        QuestionError, match=r"question 'a': image '.*none\.png': expected a file, got none at this path"
+    ) as e:
         load_image(ask(tmp_path / "none.png"))
     assert e.value.question_id == "a"
-    with pytest.raises(QuestionError, match="expected a file, got none there"):
+    with pytest.raises(QuestionError, match="expected a file, got none at this path"):
         load_image(ask(tmp_path))
 
 
 def test_what_is_no_image_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(QuestionError, match=r"'a': image .*a\.png': expected an image, got a file of a kind that"):
+    with pytest.raises(QuestionError, match=r"'a': image .*a\.png': expected an image, got a file in a format that"):
         load_image(ask(tmp_path / "a.png"))
 
 
@@ -118,7 +120,7 @@ def test_a_decompression_bomb_is_refused(tmp_path):
 
 def test_an_address_is_not_fetched_unless_allowed(picture):
     with serving(Path(picture).read_bytes()) as url:
-        message = "expected a file, got an address, which is not fetched unless allow_urls is set"
+        message = "expected a file, got a URL, which is not fetched unless allow_urls is set"
         with pytest.raises(QuestionError, match=re.escape(f"question 'a': image '{url}': {message}")):
             load_image(ask(url))
         assert load_image(ask(url), allow_urls=True).size == (40, 30)
@@ -128,7 +130,7 @@ def test_an_address_is_not_fetched_unless_allowed(picture):
 def test_an_address_without_an_image_is_refused(monkeypatch):
     with serving(b"gone", status=404) as url, pytest.raises(QuestionError, match=r"could not fetch it \(.*404"):
         load_image(ask(url), allow_urls=True)
-    with serving(b"no image") as url, pytest.raises(QuestionError, match="got a file of a kind that Pillow does not"):
+    with serving(b"no image") as url, pytest.raises(QuestionError, match="got a file in a format that Pillow does not"):
         load_image(ask(url), allow_urls=True)
     with pytest.raises(QuestionError, match="could not fetch it"):
         load_image(ask("http://127.0.0.1:9/a.png"), allow_urls=True)
@@ -139,12 +141,14 @@ def test_an_address_without_an_image_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://", "data:image/png;base64,"])
 def test_other_schemes_are_no_way_around(picture, scheme):
-    with pytest.raises(QuestionError, match=r"expected a file, got (none there|the image's own data)"):
+    with pytest.raises(QuestionError, match=r"expected a file, got (none at this path|a data URL)"):
         load_image(ask(f"{scheme}{picture}"), allow_urls=True)
 
 
 def test_a_name_too_long_for_the_file_system_costs_its_own_question_only():
-    with pytest.raises(QuestionError, match=r"question 'a': image 'x{197}\.\.\.': expected a file, got none there"):
+    with pytest.raises(
+        QuestionError, match=r"question 'a': image 'x{197}\.\.\.': expected a file, got none at this path"
+    ):
         load_image(ask("x" * 10_000))
 
 
@@ -176,7 +180,7 @@ def test_plain_prompts_hold_the_image_too(name, tmp_path):
 
 
 def test_a_plain_prompt_for_qwen_brackets_the_image(picture):
-    from sgpu_lightning.sampling.prompt import build_prompt
+    from sgpu_lightning.sampling.local.prompt import build_prompt
 
     text = build_prompt(ask(picture), family("qwen2.5-vl")[1], PromptSettings(style="plain", template="{question}"))
     assert text == "<|vision_start|><|image_pad|><|vision_end|>\nw5 w6"
@@ -218,7 +222,7 @@ def test_the_question_with_the_largest_image_is_asked_first(tmp_path, monkeypatc
     monkeypatch.setattr(sampler, "batch_size", 1)
     outcomes = list(sampler.answer([missing, *asked]))
     assert [one.record.id for one in outcomes[:3]] == ["large", "middle", "small"]
-    assert "expected a file, got none there" in outcomes[3].reason
+    assert "expected a file, got none at this path" in outcomes[3].reason
 
 
 def test_an_address_is_fetched_once_for_each_question(picture, monkeypatch):

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from sgpu_lightning.answers.grading.grader import RecordGrader, Verdict
 from sgpu_lightning.answers.labelling import write_records
 from sgpu_lightning.answers.reader import read_answers
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import SamplingError, SGPUError
-from sgpu_lightning.sampling.judge import PROMPT_VERSION, SYSTEM, LLMJudge, Verdict, judge_messages, parse_verdict
+from sgpu_lightning.sampling.judge import (
+    PROMPT_VERSION,
+    SYSTEM,
+    LLMJudge,
+    judge_messages,
+    make_judge,
+    parse_verdict,
+)
 from sgpu_lightning.sampling.server.client import ApiClient
 from sgpu_lightning.sampling.server.server_settings import ApiSettings
 from tests.sampling.server import serving
@@ -130,6 +138,17 @@ def test_sgpu_label_asks_a_judge_and_writes_its_labels(tmp_path, capsys):
     judged = list(read_answers(tmp_path / "judged.jsonl"))
     assert [record.label for record in judged] == [0, 1, 1, 0, 1, 1]
     assert judged[1].meta["judge"]["reason"] == "for capital 1?"
+
+
+def test_make_judge_takes_the_options_of_the_command_line(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "secret")
+    with serving(say=judging, key="secret") as server:
+        judge = make_judge(server.url, "m", api_key_env="MY_KEY", max_tokens=50)
+        assert isinstance(judge, RecordGrader)
+        assert judge.grade([record_of(0)]) == [Verdict(True, "for capital 0?")]
+        assert server.requests[0]["max_tokens"] == 50
+    with pytest.raises(SamplingError, match="environment variable NOT_SET, which is not set"):
+        make_judge("http://x/v1", "m", api_key_env="NOT_SET")
 
 
 def test_the_instruction_is_the_documented_one():

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from sgpu_lightning.sampling.local.encoding import encode_prompt
-from sgpu_lightning.sampling.prompt import build_prompt
+from sgpu_lightning.sampling.local.prompt import build_prompt
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import BOS, EOS, make_tokenizer

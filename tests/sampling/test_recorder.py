@@ -212,6 +212,6 @@ def test_a_mark_of_the_wrong_length_is_refused():
 def test_vectors_before_any_forward_are_refused():
     with (
         HiddenStateRecorder(make_llama()) as recorder,
-        pytest.raises(RuntimeError, match="nothing was recorded: the model made no forward"),
+        pytest.raises(RuntimeError, match="nothing was recorded: the model ran no forward"),
     ):
         recorder.vectors()

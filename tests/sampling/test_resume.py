@@ -22,8 +22,8 @@ import os, sys
 import torch
 torch.set_num_threads(1)
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.sampling import store_writer as outcomes
-outcomes.SHARD_SIZE = 4
+from sgpu_lightning.sampling import store_writer
+store_writer.SHARD_SIZE = 4
 sys.stdout.flush()
 pipe, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)
 os.dup2(quiet, 1)

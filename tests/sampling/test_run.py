@@ -12,9 +12,8 @@ from transformers import BitsAndBytesConfig
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings
-from sgpu_lightning.sampling import store_writer as outcomes
-from sgpu_lightning.sampling.sampling_run import sample_to_store
+from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, store_writer
+from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.tasks import load_task
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.stores import assert_same_content
@@ -34,7 +33,7 @@ def task(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(outcomes, "SHARD_SIZE", 20)
+    monkeypatch.setattr(store_writer, "SHARD_SIZE", 20)
 
 
 def sampler(model: Path, **options) -> HuggingFaceSampler:
@@ -88,7 +87,9 @@ def test_a_task_that_changed_under_its_ids_is_refused(model, task, tmp_path):
     questions = load_task(str(task))[:5]
     sample_to_store(sampler(model), questions, tmp_path / "s", progress=False)
     changed = [dataclasses.replace(question, gold=("other",)) for question in questions]
-    with pytest.raises(StoreError, match=r"question '.*' is there with another text, context, image or gold answers"):
+    with pytest.raises(
+        StoreError, match=r"the store has question '.*' with another text, context, image or gold answers"
+    ):
         sample_to_store(sampler(model), changed, tmp_path / "s", progress=False)
 
 
@@ -106,7 +107,9 @@ def test_options_of_the_model_reach_it_and_quantised_weights_are_another_model(m
 
 def test_two_questions_of_one_id_are_refused_before_any_is_asked(model, task, tmp_path):
     questions = load_task(str(task))[:5]
-    with pytest.raises(SamplingError, match=rf"task 't': expected an id of its own .*, got '{questions[0].id}' twice"):
+    with pytest.raises(
+        SamplingError, match=rf"task 't': expected a unique id for each question, got '{questions[0].id}' twice"
+    ):
         sample_to_store(sampler(model), [*questions, questions[0]], tmp_path / "s", task="t", progress=False)
     assert AnswerStore.open(tmp_path / "s").ids() == set()
 
@@ -138,8 +141,11 @@ def test_a_model_trained_again_in_the_same_folder_is_another(task, tmp_path):
         (["--layers", "[7]"], "layers: expected indices from -2 to 1, got 7"),
         (["--model", "./nowhere"], "model './nowhere': neither a folder here nor loadable from the hub"),
         (["--model", str(Path(__file__).parent)], "this folder cannot be loaded (ValueError: Unrecognized model in"),
-        (["--device", "nonsense"], "device: expected 'auto' or a torch device that is here, got 'nonsense' (Runtime"),
-        (["--device", "cuda:99"], "device: expected 'auto' or a torch device that is here, got 'cuda:99' ("),
+        (
+            ["--device", "nonsense"],
+            "device: expected 'auto' or a torch device that exists here, got 'nonsense' (Runtime",
+        ),
+        (["--device", "cuda:99"], "device: expected 'auto' or a torch device that exists here, got 'cuda:99' ("),
         (["--model_options", '{"nonsense": 1}'], "got an unexpected keyword argument 'nonsense'"),
         (["--dtype", "int8"], "dtype: expected one of auto, float32, bfloat16, float16, got 'int8'"),
     ],

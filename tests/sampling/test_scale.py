@@ -15,9 +15,9 @@ import pytest
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.embedding.embed_answers import embed_store
-from sgpu_lightning.sampling import store_writer as outcomes
+from sgpu_lightning.sampling import store_writer
 from sgpu_lightning.sampling.launch import Launch
-from sgpu_lightning.sampling.sampling_run import sample_to_store
+from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.embedding.helpers import CountingEncoder
@@ -28,7 +28,7 @@ QUESTIONS = [Question(id=f"q{i}", question=f"What is {i}?") for i in range(50)]
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(outcomes, "SHARD_SIZE", 10)
+    monkeypatch.setattr(store_writer, "SHARD_SIZE", 10)
 
 
 def run_as(monkeypatch, rank, world_size, path, sampler=None):
@@ -103,7 +103,7 @@ def test_the_launch_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     assert Launch.of_this_process() == Launch(2, 4)
     assert not Launch(2, 4).is_main
-    assert Launch(2, 4).share(range(11)) == [2, 6, 10]
+    assert Launch(2, 4).select(range(11)) == [2, 6, 10]
 
 
 def test_processes_that_start_a_store_at_once_agree_on_it(tmp_path):
@@ -196,4 +196,4 @@ def test_accelerate_launch_gives_the_store_of_one_process(command, alone, tmp_pa
     assert_same_content(store, alone)
     assert ranks_of(store) == ranks
     # Without MPI, accelerate starts a single process on the CPU, and says nothing.
-    assert ("the launcher started this process alone" in done.stderr) == (len(ranks) == 1)
+    assert ("the launcher started only this process" in done.stderr) == (len(ranks) == 1)

@@ -84,7 +84,7 @@ def test_attention_that_is_not_reproduced_goes_on_with_a_repeated_cache(monkeypa
 def test_attention_past_the_prompt_is_noticed():
     layer = SharedPromptLayer(torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 3, 4))
     layer.update(torch.zeros(2, 1, 1, 4), torch.zeros(2, 1, 1, 4))
-    with pytest.raises(RuntimeError, match="the model's attention went past the prompt"):
+    with pytest.raises(RuntimeError, match="the model's attention ignored the prompt"):
         layer.update(torch.zeros(2, 1, 1, 4), torch.zeros(2, 1, 1, 4))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampled_answers import Sampled
+from sgpu_lightning.sampling.outcome import Sampled
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 

@@ -11,8 +11,8 @@ import pytest
 
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling import store_writer as outcomes
-from sgpu_lightning.sampling.sampling_run import failure_summary, failures_among, sample_to_store
+from sgpu_lightning.sampling import store_writer
+from sgpu_lightning.sampling.run import failure_summary, failures_among, sample_to_store
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.stores import Oracle, assert_same_content
 
@@ -25,7 +25,7 @@ def run(sampler, path, questions=QUESTIONS, **options):
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(outcomes, "SHARD_SIZE", 10)
+    monkeypatch.setattr(store_writer, "SHARD_SIZE", 10)
 
 
 def ids(store):
@@ -42,8 +42,8 @@ def test_shards_are_of_bounded_size_and_in_the_order_of_the_questions(tmp_path):
 
 def test_what_a_kill_loses_is_bounded_in_time_too(tmp_path, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(outcomes.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(outcomes, "SHARD_SECONDS", 3.5)
+    monkeypatch.setattr(store_writer.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(store_writer, "SHARD_SECONDS", 3.5)
 
     def tick(_):
         clock[0] += 1.0
@@ -88,7 +88,7 @@ class TestFailures:
         assert AnswerStore.open(tmp_path).failures() == {"q1": "later"}
 
     def test_raise_stops_at_the_first_and_keeps_what_was_answered(self, tmp_path):
-        with pytest.raises(SamplingError, match="no answer to q12; --on_error skip goes on with the other questions"):
+        with pytest.raises(SamplingError, match="no answer to q12; --on_error skip continues with the other questions"):
             run(Oracle({"q12", "q20"}), tmp_path, on_error="raise")
         store = AnswerStore.open(tmp_path)
         assert len(store.ids()) == 12
