@@ -1,4 +1,4 @@
-"""The API backend against a real server on loopback, well-behaved or not."""
+"""The API backend against a loopback server, with and without faults."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def assert_own(sampled: Sampled, question: Question) -> None:
     assert sampled.vectors == {}
 
 
-def test_every_answer_ends_on_its_own_question_with_one_request_for_all_n():
+def test_every_answer_belongs_to_its_question_with_one_request_for_all_n():
     with serving(latency=0.005) as server:
         found = by_id(list(sampler_of(server).answer(questions_of(30))))
         for question in questions_of(30):
@@ -88,7 +88,7 @@ def test_greedy_is_temperature_0_and_settings_are_sent():
     assert "seed" not in sampled
 
 
-def test_a_server_that_ignores_n_is_topped_up_and_then_asked_one_by_one():
+def test_a_server_that_ignores_n_is_asked_for_the_missing_answers_and_then_one_by_one():
     with serving(heeds_n=False) as server:
         sampler = sampler_of(server)
         found = by_id(list(sampler.answer(questions_of(10))))
@@ -160,11 +160,11 @@ def test_three_requests_in_ten_go_wrong_and_no_answer_is_lost_or_moved():
             found |= by_id([outcome for outcome in outcomes if isinstance(outcome, Sampled)])
         for question in questions:
             assert_own(found[question.id], question)
-        assert runs > 1  # so that asking again was tried, too
+        assert runs > 1  # so asking again was tested, too
         assert set(server.happened) == {*FAULTS, "None"}
 
 
-def test_retry_after_is_waited_for_by_the_servers_clock():
+def test_the_wait_is_what_retry_after_asks_for():
     with serving(retry_after="1") as server:
         server.fault = lambda question: "429" if len(server.times) == 2 else None
         by_id(list(sampler_of(server, concurrency=1).answer(questions_of(1))))
@@ -178,7 +178,7 @@ def test_as_many_requests_are_in_flight_as_allowed_and_no_more():
         assert server.most_in_flight == 8
 
 
-def test_an_answer_that_stays_blank_is_taken_as_the_models():
+def test_an_answer_that_is_always_empty_is_the_models_answer():
     with serving(say=lambda question, k: "") as server:
         record = by_id(list(sampler_of(server, max_retries=1).answer(questions_of(1))))["q0"].record
         assert (record.greedy, set(record.answers)) == ("", {""})
@@ -192,7 +192,7 @@ def test_an_answer_that_stays_blank_is_taken_as_the_models():
         ({"top_k": 3}, "HTTP 400: Unrecognized argument: top_k"),
     ],
 )
-def test_what_holds_for_every_question_is_one_error_at_the_start(options, message, monkeypatch):
+def test_an_error_that_every_question_would_get_ends_the_run_at_the_start(options, message, monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
 
     def refuse(body):
@@ -206,10 +206,10 @@ def test_what_holds_for_every_question_is_one_error_at_the_start(options, messag
     assert len(server.requests) <= 6
 
 
-def test_nobody_there_is_one_error_at_once():
+def test_an_unreachable_server_is_one_error_at_once():
     with serving() as server:
         pass
-    with pytest.raises(SamplingError, match=r"http://127.0.0.1:\d+/v1, model 'm': nobody answers there"):
+    with pytest.raises(SamplingError, match=r"http://127.0.0.1:\d+/v1, model 'm': could not connect"):
         list(sampler_of(server).answer(questions_of(5)))
 
 
@@ -218,7 +218,7 @@ def test_a_server_that_goes_away_fails_the_rest_and_a_later_run_gets_them():
         sampler = sampler_of(server, max_retries=0)
         assert len(by_id(list(sampler.answer(questions_of(2))))) == 2
     outcomes = list(sampler.answer(questions_of(3)))
-    assert all(isinstance(outcome, Failed) and "nobody answers there" in outcome.reason for outcome in outcomes)
+    assert all(isinstance(outcome, Failed) and "could not connect" in outcome.reason for outcome in outcomes)
 
 
 def test_the_key_is_in_no_file_message_or_log(tmp_path, monkeypatch, caplog, capsys):
@@ -270,7 +270,7 @@ def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_
         assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"] == images[3]
 
 
-def test_a_server_that_does_not_sample_is_suspected():
+def test_a_server_that_does_not_sample_gives_a_warning():
     with (
         serving(say=lambda question, k: f"same of {question}") as server,
         pytest.warns(
@@ -309,7 +309,7 @@ def test_it_works_where_an_event_loop_runs_already():
         assert len(by_id(asyncio.run(cell()))) == 3
 
 
-def test_closing_early_stops_asking():
+def test_closing_early_cancels_the_remaining_requests():
     with serving(latency=0.02) as server:
         outcomes = sampler_of(server, concurrency=2).answer(questions_of(200))
         next(outcomes)
@@ -319,7 +319,7 @@ def test_closing_early_stops_asking():
         assert not [thread for thread in threading.enumerate() if thread.name == "sgpu-api"]
 
 
-def test_an_interrupt_leaves_cleanly():
+def test_an_interrupt_ends_cleanly():
     with serving(latency=5) as server:
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()

@@ -1,4 +1,4 @@
-"""The LLM judge: what it is asked, how its replies are read, and that verdicts stay with their records."""
+"""The LLM judge: its requests, reading its replies, and that each verdict belongs to its record."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def judge_at(url: str, **settings) -> LLMJudge:
     return LLMJudge(ApiClient(url, "m", ApiSettings(**settings)))
 
 
-def test_verdicts_come_in_the_order_of_the_records_each_on_its_own():
+def test_verdicts_come_in_the_order_of_the_records():
     records = [record_of(i, "Paris" if i % 3 else "Rome") for i in range(40)]
     with serving(say=judging, faults=0.2, hang=0.5) as server:
         verdicts = judge_at(server.url, timeout=0.25, max_retries=6).grade(records)
@@ -108,7 +108,7 @@ def test_verdicts_are_read(text, verdict):
         "",
     ],
 )
-def test_what_is_no_clear_verdict_gives_none(text):
+def test_unclear_replies_give_no_verdict(text):
     verdict = parse_verdict(text)
     assert verdict.correct is None
     assert verdict.reason.startswith("the judge gave no verdict: ")
@@ -156,6 +156,6 @@ def test_the_instruction_is_the_documented_one():
     assert " ".join(SYSTEM.split()) in " ".join(page.split())
 
 
-def test_an_unknown_judge_is_one_error():
+def test_an_unknown_judge_model_is_one_error():
     with serving(models=("other",)) as server, pytest.raises(SamplingError, match="model 'm': HTTP 404"):
         judge_at(server.url).grade([record_of(i) for i in range(9)])

@@ -56,7 +56,7 @@ def test_chat_prompts(chat_tokenizer, question, options, text):
     assert build_prompt(question, chat_tokenizer, PromptSettings(**options)) == text
 
 
-def test_the_beginning_token_comes_once(chat_tokenizer):
+def test_the_bos_token_appears_once(chat_tokenizer):
     chat_tokenizer.chat_template = "{{ bos_token }} {{ messages[0].content }}"
     question = Question(id="a", question="w5 w6")
     chat = encode_prompt(question, chat_tokenizer, PromptSettings())

@@ -84,7 +84,7 @@ def test_a_request_without_an_answer_fails_with_the_last_problem():
 @pytest.mark.parametrize(
     ("error", "every"),
     [
-        (ServerError(0, "nobody answers there: refused", unreachable=True), True),
+        (ServerError(0, "could not connect: refused", unreachable=True), True),
         (ServerError(0, "time-out", unreachable=False), False),
         (ServerError(401, "wrong key", unreachable=False), True),
         (ServerError(404, "no such model", unreachable=False), True),

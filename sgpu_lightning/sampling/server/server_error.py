@@ -33,7 +33,7 @@ def read_error(error: OpenAIError) -> ServerError:
     """Read an error that the openai client raised."""
     refused = _connection_error(error)
     if refused is not None:
-        text = f"nobody answers there: {refused}"
+        text = f"could not connect: {refused}"
     else:
         body = getattr(error, "body", None)
         if isinstance(body, dict):
