@@ -71,3 +71,14 @@ def build_record(
         image=question.image,
         meta=meta | ({"rivals": list(question.rivals)} if question.rivals else {}),
     )
+
+
+def split_rows(vectors: dict[int, Tensor], own: slice) -> dict[int, tuple[Tensor, Tensor]]:
+    """One question's vectors from those of the batch: its sampled answers, [N, d], and its greedy answer, [d].
+
+    Args:
+        vectors: For each layer the vectors of all rows, [rows, d].
+        own: The question's N + 1 rows, the greedy one first.
+    """
+    # Copies: a view would keep the vectors of the whole batch in memory, and save them.
+    return {layer: (table[own][1:].clone(), table[own][0].clone()) for layer, table in vectors.items()}

@@ -1,4 +1,4 @@
-"""Other families: another name of the block list, learned positions, a sliding window, caches without keys and values."""
+"""Other families: another name of the block list, learned positions, sliding windows, caches without keys or values."""
 
 import pytest
 import torch

@@ -192,7 +192,7 @@ def test_blocks_may_be_on_several_devices(name, questions, tmp_path, monkeypatch
 
 
 def submodules_beside(model, path):
-    """The paths of all submodules that stand on the way to this one without holding it."""
+    """The paths of all submodules that do not contain the given one, beside the path to it."""
     steps = path.split(".")
     found = []
     for depth in range(len(steps) + 1):

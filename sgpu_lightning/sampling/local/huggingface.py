@@ -9,8 +9,6 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from torch import Tensor
-
 from sgpu_lightning.errors import QuestionError, SamplingError
 from sgpu_lightning.sampling.images import is_url
 from sgpu_lightning.sampling.local.batching import Batches
@@ -20,7 +18,7 @@ from sgpu_lightning.sampling.local.generation_config import decoding_config, eos
 from sgpu_lightning.sampling.local.loading import folder_revision, load_model, require_causal_lm
 from sgpu_lightning.sampling.local.prompt import tokenizer_of
 from sgpu_lightning.sampling.local.token_processor import SelectingProcessor
-from sgpu_lightning.sampling.outcome import Outcome, Sampled, build_record
+from sgpu_lightning.sampling.outcome import Outcome, Sampled, build_record, split_rows
 from sgpu_lightning.sampling.recording.hooks import HiddenStateRecorder, Layers, decoder_layers
 from sgpu_lightning.sampling.sampler_protocol import TokenRule
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
@@ -241,16 +239,5 @@ class HuggingFaceSampler:
                     "try dtype 'float32' or 'bfloat16'",
                 )
             record = build_record(question, texts[own], logprobs[own], tokens[own], cut[own], self.model_name)
-            sampled.append(Sampled(record, _split_rows(vectors, own)))
+            sampled.append(Sampled(record, split_rows(vectors, own)))
         return sampled
-
-
-def _split_rows(vectors: dict[int, Tensor], own: slice) -> dict[int, tuple[Tensor, Tensor]]:
-    """One question's vectors from those of the batch: its sampled answers, [N, d], and its greedy answer, [d].
-
-    Args:
-        vectors: For each layer the vectors of all rows, [rows, d].
-        own: The question's N + 1 rows, the greedy one first.
-    """
-    # Copies: a view would keep the vectors of the whole batch in memory, and save them.
-    return {layer: (table[own][1:].clone(), table[own][0].clone()) for layer, table in vectors.items()}
