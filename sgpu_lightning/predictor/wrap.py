@@ -14,8 +14,8 @@ from sgpu_lightning.predictor.config import PredictorError
 from sgpu_lightning.predictor.given import SetVectors
 from sgpu_lightning.predictor.scoring import Score, describe_count
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+from sgpu_lightning.sampling.outcome import Sampled
 from sgpu_lightning.sampling.recording.hooks import decoder_layers
-from sgpu_lightning.sampling.sampled_answers import Sampled
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 
