@@ -10,7 +10,7 @@ Importing this module costs nothing: a row names its functions and its class, an
 - ``METRICS["auroc"].evaluate(p_correct, labels, ranks)`` computes a metric by its pure function, of whichever of
   P(correct) and ranks it takes.
 - ``LOWER_IS_BETTER`` holds the names of the metrics for which lower is better.
-- `sgpu_lightning.metrics.functional.bootstrap` takes every name whose row has a tally form.
+- `sgpu_lightning.metrics.functional.bootstrap` takes the names in ``bootstrap_names()``: the rows with a tally form.
 - `sgpu_lightning.metrics.probability_metrics` makes the torchmetrics collection of the table ``fit``.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torchmetrics import Metric as TorchMetric
 
-    from sgpu_lightning.metrics.functional.tally import Tally
+    from sgpu_lightning.metrics.functional.tally_counts import Tally
 
 Table = Literal["fit", "compare", "compare_mean", "tested", "curve", "answer_curve", "transfer", "predictor"]
 """What shows a metric.
@@ -122,7 +122,7 @@ _ROWS = (
         higher_is_better=True,
         takes="rank",
         function_path="functional.ranking.auroc",
-        tally_path="functional.tally.auroc",
+        tally_path="functional.ranking.auroc_of_tally",
         class_path="ranking_metrics.AUROC",
         tables=frozenset(
             {"fit", "compare", "compare_mean", "tested", "curve", "answer_curve", "transfer", "predictor"}
@@ -134,7 +134,7 @@ _ROWS = (
         higher_is_better=True,
         takes="rank",
         function_path="functional.ranking.auarc",
-        tally_path="functional.tally.auarc",
+        tally_path="functional.ranking.auarc_of_tally",
         class_path="ranking_metrics.AUARC",
         tables=frozenset({"fit", "compare", "compare_mean", "curve", "transfer", "predictor"}),
     ),
@@ -144,7 +144,7 @@ _ROWS = (
         higher_is_better=True,
         takes="rank",
         function_path="functional.ranking.aurac",
-        tally_path="functional.tally.aurac",
+        tally_path="functional.ranking.aurac_of_tally",
         class_path="ranking_metrics.AURAC",
     ),
     MetricRow(
@@ -153,7 +153,7 @@ _ROWS = (
         higher_is_better=False,
         takes="rank",
         function_path="functional.selective.aurc",
-        tally_path="functional.tally.aurc",
+        tally_path="functional.selective.aurc_of_tally",
         class_path="selective_metrics.AURC",
     ),
     MetricRow(
@@ -162,7 +162,7 @@ _ROWS = (
         higher_is_better=True,
         takes="rank",
         function_path="functional.selective.prediction_rejection_ratio",
-        tally_path="functional.tally.prr",
+        tally_path="functional.selective.prr_of_tally",
         class_path="selective_metrics.PredictionRejectionRatio",
         tables=frozenset({"compare", "compare_mean"}),
     ),
@@ -171,7 +171,7 @@ _ROWS = (
         heading="accuracy",
         higher_is_better=True,
         takes="rank",
-        tally_path="functional.tally.accuracy",
+        tally_path="functional.selective.accuracy_of_tally",
     ),
     MetricRow(
         name="accuracy_at_coverage",
@@ -179,7 +179,7 @@ _ROWS = (
         higher_is_better=True,
         takes="rank",
         function_path="functional.selective.accuracy_at_coverage",
-        tally_path="functional.tally.accuracy_at_coverage",
+        tally_path="functional.selective.accuracy_at_coverage_of_tally",
         class_path="selective_metrics.AccuracyAtCoverage",
     ),
     MetricRow(
@@ -188,7 +188,7 @@ _ROWS = (
         higher_is_better=True,
         takes="rank",
         function_path="functional.selective.coverage_at_risk",
-        tally_path="functional.tally.coverage_at_risk",
+        tally_path="functional.selective.coverage_at_risk_of_tally",
         class_path="selective_metrics.CoverageAtRisk",
     ),
     MetricRow(
@@ -196,8 +196,8 @@ _ROWS = (
         heading="ECE",
         higher_is_better=False,
         takes="probability",
-        function_path="functional.calibration.calibration_error",
-        tally_path="functional.tally.ece",
+        function_path="functional.calibration.expected_calibration_error",
+        tally_path="functional.calibration.ece_of_tally",
         class_path="calibration_metrics.CalibrationError",
         tables=frozenset({"fit", "compare", "compare_mean", "curve", "answer_curve", "transfer", "predictor"}),
     ),
@@ -217,7 +217,7 @@ _ROWS = (
         higher_is_better=False,
         takes="probability",
         function_path="functional.calibration.adaptive_calibration_error",
-        tally_path="functional.tally.ace",
+        tally_path="functional.calibration.ace_of_tally",
         class_path="calibration_metrics.AdaptiveCalibrationError",
         tables=frozenset({"compare"}),
     ),
@@ -227,7 +227,7 @@ _ROWS = (
         higher_is_better=False,
         takes="probability",
         function_path="functional.proper_scores.brier_score",
-        tally_path="functional.tally.brier",
+        tally_path="functional.proper_scores.brier_of_tally",
         class_path="proper_score_metrics.BrierScore",
         tables=frozenset(
             {"fit", "compare", "compare_mean", "tested", "curve", "answer_curve", "transfer", "predictor"}
@@ -239,7 +239,7 @@ _ROWS = (
         higher_is_better=False,
         takes="probability",
         function_path="functional.proper_scores.negative_log_likelihood",
-        tally_path="functional.tally.nll",
+        tally_path="functional.proper_scores.nll_of_tally",
         class_path="proper_score_metrics.NegativeLogLikelihood",
         tables=frozenset({"fit", "compare", "compare_mean", "curve", "predictor"}),
     ),
@@ -271,3 +271,8 @@ def names(table: Table) -> tuple[str, ...]:
 
     """
     return tuple(row.name for row in in_table(table))
+
+
+def bootstrap_names() -> list[str]:
+    """Names of the metrics that `bootstrap` can evaluate, in alphabetical order."""
+    return sorted(row.name for row in _ROWS if row.tally_path)
