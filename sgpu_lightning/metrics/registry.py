@@ -1,14 +1,14 @@
-"""The one list of metrics. Every table takes its columns, headings and directions from here.
+"""Registry of all metrics. Every table takes its columns, headings and directions from here.
 
 To add a metric, write its pure function in ``metrics/functional``, its class in ``metrics``, and one row below.
-Importing this module costs nothing: a row names its functions and its class, and imports them when they are used.
+Importing this module does not import torch: a row imports its functions and its class at their first use.
 
 - ``METRICS["ece"]`` is a row: ``heading``, ``higher_is_better``, ``takes``, and the implementations ``function``,
   ``tally_form`` and ``metric_class``.
-- ``in_table("compare")`` gives the rows that a table shows, ``names("compare")`` their names, both in the order in
-  which tables show them.
-- ``METRICS["auroc"].evaluate(p_correct, labels, ranks)`` computes a metric by its pure function, of whichever of
-  P(correct) and ranks it takes.
+- ``in_table("compare")`` gives the rows that a table shows, and ``names("compare")`` their names, in the order of the
+  table's columns.
+- ``METRICS["auroc"].evaluate(p_correct, labels, ranks)`` computes a metric by its pure function, from P(correct) or,
+  if the metric takes ranks, from the ranks.
 - ``LOWER_IS_BETTER`` holds the names of the metrics for which lower is better.
 - `sgpu_lightning.metrics.functional.bootstrap` takes the names in ``bootstrap_names()``: the rows with a tally form.
 - `sgpu_lightning.metrics.probability_metrics` makes the torchmetrics collection of the table ``fit``.
@@ -16,104 +16,7 @@ Importing this module costs nothing: a row names its functions and its class, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torchmetrics import Metric as TorchMetric
-
-    from sgpu_lightning.metrics.functional.tally_counts import Tally
-
-Table = Literal["fit", "compare", "compare_mean", "tested", "curve", "answer_curve", "transfer", "predictor"]
-"""What shows a metric.
-
-``fit`` is the table of a fit, a validation and a test. ``compare`` is what a comparison writes for each evaluation set,
-``compare_mean`` what it shows as means, and ``tested`` what it tests with intervals and paired bootstraps. ``curve`` is
-the table of curves, ``answer_curve`` what the curve over answers compares, ``transfer`` the tables of a transfer, and
-``predictor`` the test figures stored with a predictor and shown on its card.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricRow:
-    """One metric.
-
-    Implementations are given as paths below ``sgpu_lightning.metrics``.
-
-    Args:
-        name: Key in tables, files and `bootstrap`, for example ``ece``.
-        heading: Column heading for people, for example ``ECE``.
-        higher_is_better: Whether a higher value is better; None where neither direction is.
-        takes: ``rank`` if only the order of the answers counts, so that any confidence score will do; ``probability``
-            if P(correct) itself is judged.
-        function_path: The pure function of ``(probs, labels)``, or of ``(probs)`` if ``needs_labels`` is False. None
-            where there is only a tally form.
-        tally_path: The function of a `Tally` that the bootstrap evaluates on many resamples at once; None where the
-            metric cannot be resampled.
-        class_path: The torchmetrics class; None where there is none.
-        needs_labels: Whether the pure function takes labels.
-        tables: Tables that show the metric.
-    """
-
-    name: str
-    heading: str
-    higher_is_better: bool | None
-    takes: Literal["rank", "probability"]
-    function_path: str | None = None
-    tally_path: str | None = None
-    class_path: str | None = None
-    needs_labels: bool = True
-    tables: frozenset[Table] = frozenset()
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether a lower value is better."""
-        return self.higher_is_better is False
-
-    @property
-    def function(self) -> Callable[..., Tensor]:
-        """The pure function: a float64 scalar of probabilities and labels."""
-        return self._load("function_path")
-
-    @property
-    def tally_form(self) -> Callable[[Tally], Tensor]:
-        """The function of a `Tally`: one value for each resample, [R]."""
-        return self._load("tally_path")
-
-    @property
-    def metric_class(self) -> type[TorchMetric]:
-        """The torchmetrics class."""
-        return self._load("class_path")
-
-    def evaluate(self, p_correct: Tensor, labels: Tensor, ranks: Tensor | None = None) -> float:
-        """Compute the metric by its pure function.
-
-        Args:
-            p_correct: P(correct) of each answer, shape ``(n,)``, in [0, 1].
-            labels: 1 if the answer is right else 0, shape ``(n,)``.
-            ranks: What a metric that takes ranks is computed of, shape ``(n,)``, in [0, 1], see `unit_ranks`; None for
-                ``p_correct``.
-
-        Example:
-            >>> from torch import tensor
-            >>> from sgpu_lightning.metrics.registry import METRICS
-            >>> METRICS["auroc"].evaluate(tensor([0.2, 0.6, 0.6, 0.9]), tensor([0, 0, 1, 1]))
-            0.875
-
-        """
-        values = ranks if self.takes == "rank" and ranks is not None else p_correct
-        return float(self.function(values, labels) if self.needs_labels else self.function(values))
-
-    def _load(self, field: str) -> Any:
-        path = getattr(self, field)
-        if path is None:
-            raise ValueError(f"metric '{self.name}': expected a {field} in its registry row, got None")
-        module, _, name = path.rpartition(".")
-        return getattr(import_module(f"sgpu_lightning.metrics.{module}"), name)
-
+from sgpu_lightning.metrics.metric_row import MetricRow, Table
 
 _ROWS = (
     MetricRow(

@@ -41,10 +41,10 @@ def test_every_metric_is_tested():
 
 
 @every_metric
-@pytest.mark.parametrize("levels", [None, 6])
+@pytest.mark.parametrize("steps", [None, 6])
 @pytest.mark.parametrize("n", [5, 16, 203])
-def test_the_tally_form_of_a_metric_agrees_with_its_pure_function_on_every_resample(name, levels, n):
-    probs, labels = random_answers(n, seed=n, levels=levels)
+def test_the_tally_form_of_a_metric_agrees_with_its_pure_function_on_every_resample(name, steps, n):
+    probs, labels = random_answers(n, seed=n, steps=steps)
     group = torch.arange(n) // 3  # so that resamples are of unequal numbers of answers
     counts = draws(group, 20)
     assert len(counts.sum(1).unique()) > 1
@@ -59,7 +59,7 @@ def test_the_tally_form_of_a_metric_agrees_with_its_pure_function_on_every_resam
 
 @every_metric
 def test_intervals_are_the_quantiles_of_resamples(name):
-    probs, labels = random_answers(120, levels=30)
+    probs, labels = random_answers(120, steps=30)
     value, resampled = bootstrap(name, [probs], labels, num_resamples=200, seed=4)
     interval = bootstrap_interval(name, probs, labels, num_resamples=200, seed=4, confidence=0.9)
     assert interval.value == value[0] == pytest.approx(PLAIN[name](probs, labels).item(), abs=1e-12)
