@@ -18,7 +18,7 @@ from sgpu_lightning.baselines.inputs.score_needs import Need
 from sgpu_lightning.baselines.inputs.stored_numbers import StoredNumbers
 from sgpu_lightning.baselines.inputs.text_table import TextTable
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.spectrum import cosine_gram
+from sgpu_lightning.features.gram_kernels import cosine_gram
 
 
 class GroupSource(Protocol):
