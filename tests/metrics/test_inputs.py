@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sgpu_lightning.metrics import functional
-from sgpu_lightning.metrics.functional.checks import average_over_ties, float64_device
+from sgpu_lightning.metrics.functional.input_checks import float64_device
+from sgpu_lightning.metrics.functional.ties import average_over_ties
 
 # What does not take P(correct) and labels, or does not give one number.
 OTHERS = {

@@ -28,7 +28,7 @@ REASONS: dict[Need, str] = {
     "answer_tokens": "the record's meta has no 'answer_tokens', N positive numbers of tokens",
     "scored_logprob": (
         "the scored answer's log-probability and number of tokens are not in the record (meta 'greedy_logprob' and "
-        "'greedy_tokens', or 'logprobs' and 'answer_tokens' where the majority answer is scored)"
+        "'greedy_tokens', or 'logprobs' and 'answer_tokens' if the majority answer is scored)"
     ),
     "token_entropies": (
         "the record's meta has no 'token_entropies', the entropy of the model's distribution at each token of the "

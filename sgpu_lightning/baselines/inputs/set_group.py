@@ -100,7 +100,7 @@ class SetGroup:
     @cached_property
     def _all_cosines(self) -> Tensor:
         scored = self.inputs.scored
-        # A GPU pays off for the products of long vectors, but not for what follows on n x n numbers.
+        # A GPU pays off for the products of long vectors, but not for the later steps on n x n numbers.
         return cosine_gram(self.vectors, None if scored is None else scored[self.rows]).cpu()
 
     @cached_property

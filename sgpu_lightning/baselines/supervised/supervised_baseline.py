@@ -37,7 +37,7 @@ class SupervisedBaseline:
     Args:
         name: Name of the baseline, unique in ``SUPERVISED``.
         takes: Rows it is fitted on: SGPU's ``features``, or the scored answer's ``hidden`` state.
-        definition: What it is, in one sentence.
+        definition: The method, in one sentence.
         make: Makes an unfitted classifier from labels [n], numbers of the sets' groups, int64 [n], and a seed.
     """
 

@@ -7,7 +7,6 @@ from sgpu_lightning.metrics.functional.calibration import (
     calibration_noise_floor,
     expected_calibration_error,
 )
-from sgpu_lightning.metrics.functional.checks import unit_ranks
 from sgpu_lightning.metrics.functional.proper_scores import brier_score, negative_log_likelihood
 from sgpu_lightning.metrics.functional.ranking import auarc, aurac, auroc
 from sgpu_lightning.metrics.functional.resampling import bootstrap, bootstrap_interval, paired_bootstrap
@@ -18,6 +17,7 @@ from sgpu_lightning.metrics.functional.selective import (
     prediction_rejection_ratio,
     risk_coverage_curve,
 )
+from sgpu_lightning.metrics.functional.ties import unit_ranks
 
 __all__ = [
     "Comparison",

@@ -15,14 +15,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.checks import (
-    average_over_ties,
-    check_count,
-    check_inputs,
-    check_probs,
-    drop_round_off,
-)
+from sgpu_lightning.metrics.functional.input_checks import check_count, check_inputs, check_probs
 from sgpu_lightning.metrics.functional.tally_counts import SLACK, Tally
+from sgpu_lightning.metrics.functional.ties import average_over_ties, drop_round_off
 
 # Uniform draws held at once while resampling: 32 MiB in float64.
 _MAX_DRAWS = 2**22

@@ -20,8 +20,9 @@ import warnings
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.checks import average_over_ties, check_inputs
+from sgpu_lightning.metrics.functional.input_checks import check_inputs
 from sgpu_lightning.metrics.functional.tally_counts import SLACK, Tally, harmonic_numbers, least_kept, right_of_top
+from sgpu_lightning.metrics.functional.ties import average_over_ties
 
 
 def auroc(probs: Tensor, labels: Tensor) -> Tensor:

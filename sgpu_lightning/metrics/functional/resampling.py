@@ -23,7 +23,7 @@ from sgpu_lightning.metrics.functional.bootstrap_results import (
     compare_resampled,
     percentile_ends,
 )
-from sgpu_lightning.metrics.functional.checks import check_count, check_inputs, check_proportion
+from sgpu_lightning.metrics.functional.input_checks import check_count, check_inputs, check_proportion
 from sgpu_lightning.metrics.functional.tally_counts import Tally
 from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, METRICS, bootstrap_names
 
@@ -55,7 +55,7 @@ def bootstrap(
 
     Returns:
         The metric of each predictor, float64 [P], and the metric of each predictor on every resample, float64 [P, R];
-        nan where it is undefined.
+        nan if it is undefined.
 
     Raises:
         ValueError: If an argument is not as described.

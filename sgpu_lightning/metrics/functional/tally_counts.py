@@ -16,7 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.checks import check_inputs, drop_round_off
+from sgpu_lightning.metrics.functional.input_checks import check_inputs
+from sgpu_lightning.metrics.functional.ties import drop_round_off
 
 # A product such as coverage * n counts as a whole number of answers if it misses one by less than this.
 SLACK = 1e-9
