@@ -75,9 +75,7 @@ def centred_covariance(group: SetGroup) -> Tensor:
         sets = max(1, 2**18 // (group.count * group.vectors.shape[-1]))
         matrix = torch.cat([_centred_products(part.double()) for part in torch.split(group.vectors, sets)])
         if not torch.isfinite(matrix).all():
-            raise SGPUError(
-                "vectors: expected finite numbers, got NaN or infinity; check the encoder or the recording that made the vectors"
-            )
+            raise SGPUError("vectors: expected finite numbers, got NaN or infinity; check the encoder or recording")
         return matrix
 
     return group.cached("centred covariance", lambda: make().cpu())
