@@ -1,4 +1,4 @@
-"""Scores of the answers' texts alone."""
+"""Scores computed from the texts of the answers alone: exact matches, lexical entropy, ROUGE and BLEU."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.baselines.clusters import entropy_of_labels
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.baselines.registry import register
 from sgpu_lightning.baselines.rouge import TextSimilarity, text_similarity
-from sgpu_lightning.baselines.score_inputs import SetGroup
 
+ORDER = 1
 _KUHN = "Kuhn et al., ICLR 2023 (arXiv 2302.09664); as lm-polygraph 0.7.0, LexicalSimilarity"
 _COLE = "Cole et al., EMNLP 2023 (arXiv 2305.14613)"
 
 
 @register("match_fraction", sign=1, low="0", high="1", source=_COLE)
 def match_fraction(group: SetGroup) -> Tensor:
-    """Share of the answers that equal the scored answer after normalisation."""
+    """Proportion of the answers that equal the scored answer after normalisation."""
     scored = group.inputs.texts.normal_ids[group.scored_ids]
     return (group.normal_ids == scored.unsqueeze(1)).double().mean(1)
 
 
 @register("exact_match", sign=1, low="0", high="1", source=f"{_COLE}; as uqlm 0.6.7, exact_match")
 def exact_match(group: SetGroup) -> Tensor:
-    """Share of the answers that equal the scored answer to the letter."""
+    """Proportion of the answers that equal the scored answer exactly."""
     return (group.text_ids == group.scored_ids.unsqueeze(1)).double().mean(1)
 
 
@@ -43,9 +44,9 @@ def _register_lexical_similarity(name: str, kind: TextSimilarity, words: str) ->
 
 
 def pair_similarity(group: SetGroup, kind: TextSimilarity) -> Tensor:
-    """A similarity of texts on all pairs i < j, float64 [b, n, n]; see `SetGroup.pairs`."""
+    """Text similarity of all pairs i < j, float64 [b, n, n]; see `SetGroup.pairs`."""
     make = partial(group.pairs, text_similarity(kind), symmetric=kind != "bleu")
-    return group.remember(f"pairs {kind}", make)
+    return group.cached(f"pairs {kind}", make)
 
 
 def rouge_l_matrix(group: SetGroup) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weights of the graph over a set's answers: symmetric similarities in [0, 1] with unit diagonal."""
+"""Weights of the graph over the answers of a set: symmetric similarities in [0, 1] with unit diagonal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.score_inputs import Need, SetGroup
+from sgpu_lightning.baselines.inputs.score_needs import Need
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Affinity:
     """One kind of weights.
 
     Args:
-        words: What they are.
-        needs: What they are computed from, apart from texts.
-        function: The weights of a group's sets, float64 [b, n, n].
+        words: Description of the weights, used in definitions of scores.
+        needs: Inputs they are computed from, apart from the texts.
+        function: Computes the weights of a group's sets, float64 [b, n, n].
     """
 
     words: str
@@ -27,8 +28,8 @@ class Affinity:
     function: Callable[[SetGroup], Tensor]
 
     def weights(self, group: SetGroup) -> Tensor:
-        """The weights, computed once for each group; float64 [b, n, n]."""
-        return group.remember(f"weights {self.words}", lambda: self.function(group))
+        """Weights of a group's sets, computed once for each group; float64 [b, n, n]."""
+        return group.cached(f"weights {self.words}", lambda: self.function(group))
 
 
 def _words(text: str) -> frozenset[str]:

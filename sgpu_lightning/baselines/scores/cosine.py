@@ -1,13 +1,14 @@
-"""Scores of the cosines between the scored answer and the answers, and of clusters by cosine."""
+"""Scores computed from cosines of the scored answer to the answers, and from clusters by cosine."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from sgpu_lightning.baselines.clusters import cluster_labels, entropy_of_labels, entropy_of_weights
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.baselines.registry import register
-from sgpu_lightning.baselines.score_inputs import SetGroup
 
+ORDER = 2
 COSINE_THRESHOLD = 0.8
 _CLUSTERS = "Farquhar et al., Nature 2024, with clusters by cosine > 0.8 instead of entailment"
 
@@ -32,13 +33,13 @@ def mean_cosine_uqlm(group: SetGroup) -> Tensor:
 
 
 def cosine_clusters(group: SetGroup) -> Tensor:
-    """Clusters of the answers by cosine > 0.8, labels int64 [b, n]."""
-    return group.remember("clusters cosine", lambda: cluster_labels(group.cosines > COSINE_THRESHOLD))
+    """Clusters of the answers by cosine > 0.8 to a cluster's first answer, labels int64 [b, n]."""
+    return group.cached("clusters cosine", lambda: cluster_labels(group.cosines > COSINE_THRESHOLD))
 
 
 @register("semantic_entropy_cos", sign=-1, low="0", high="ln n", needs=("vectors",), source=_CLUSTERS)
 def semantic_entropy_cos(group: SetGroup) -> Tensor:
-    """Entropy of the frequencies of clusters by cosine > 0.8 to their first member, in nats."""
+    """Entropy of the frequencies of clusters by cosine > 0.8 to their first answer, in nats."""
     return entropy_of_labels(cosine_clusters(group))
 
 

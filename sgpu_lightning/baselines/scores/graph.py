@@ -1,6 +1,6 @@
 """Scores of the graph over a set's answers: Laplacian spectra (Lin et al.), kernel language entropy (Nikitin et al.).
 
-Every score stands for each kind of weights in `AFFINITIES`: ``eigv_jaccard``, ``eigv_cosine`` and so on.
+Each score is registered once for every kind of weights in `AFFINITIES`: ``eigv_jaccard``, ``eigv_cosine`` and so on.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import math
 import torch
 from torch import Tensor
 
+from sgpu_lightning.baselines.affinities import AFFINITIES, Affinity
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.baselines.registry import register
-from sgpu_lightning.baselines.score_inputs import SetGroup
-from sgpu_lightning.baselines.similarity import AFFINITIES, Affinity
-from sgpu_lightning.baselines.spectral import von_neumann
+from sgpu_lightning.baselines.scores.spectral import von_neumann
 
+ORDER = 4
 ECCENTRICITY_THRESHOLD = 0.9
 HEAT_TIME = 0.3
 MATERN_NU, MATERN_KAPPA = 1.0, 1.0
@@ -23,7 +24,7 @@ _KLE = "Nikitin et al., NeurIPS 2024 (arXiv 2405.20003)"
 
 
 def normalised_adjacency(weights: Tensor) -> Tensor:
-    """D^-1/2 W D^-1/2 of weights W [b, n, n]; the normalised Laplacian is I less it."""
+    """Normalised adjacency D^-1/2 W D^-1/2 of weights W [b, n, n]; the normalised Laplacian is I minus it."""
     scale = weights.sum(-1).rsqrt()
     return weights * scale.unsqueeze(-1) * scale.unsqueeze(-2)
 
@@ -39,7 +40,12 @@ def degree(weights: Tensor) -> Tensor:
 
 
 def eccentricity(weights: Tensor, threshold: float = ECCENTRICITY_THRESHOLD) -> Tensor:
-    """Frobenius norm of the centred eigenvectors of the normalised Laplacian with eigenvalues below threshold, [b]."""
+    """Frobenius norm of the centred eigenvectors of the normalised Laplacian with small eigenvalues, [b].
+
+    Args:
+        weights: Weights of the graphs, [b, n, n].
+        threshold: Eigenvectors with eigenvalues below this are kept.
+    """
     values, vectors = torch.linalg.eigh(normalised_adjacency(weights))
     centred = vectors - vectors.mean(dim=1, keepdim=True)
     kept = 1.0 - values < threshold
@@ -58,11 +64,11 @@ def kernel_entropy(kernel_values: Tensor, vectors: Tensor, least: float = 0.0) -
     Args:
         kernel_values: Eigenvalues of the kernel K, [b, n]; K is a matrix function of the Laplacian, not an
             element-wise one.
-        vectors: Its eigenvectors, [b, n, n].
-        least: Eigenvalues up to this are left out.
+        vectors: Eigenvectors of K, [b, n, n].
+        least: Eigenvalues of the normalised kernel up to this are left out.
 
     Returns:
-        [b].
+        Float64 [b].
     """
     kernel = (vectors * kernel_values.unsqueeze(-2)) @ vectors.mT
     scale = kernel.diagonal(dim1=-2, dim2=-1).rsqrt()
@@ -95,7 +101,7 @@ def kle_heat_lm_polygraph(group: SetGroup) -> Tensor:
     entail, contradict = (matrix + matrix.mT for matrix in (group.nli.entail, group.nli.contradict))
     weights = entail + 0.5 * (2.0 - entail - contradict)
     values, vectors = laplacian_eigen(weights)
-    # The package leaves eigenvalues up to 1e-8 out.
+    # lm-polygraph leaves out eigenvalues up to 1e-8.
     return kernel_entropy((-HEAT_TIME * values).exp(), vectors, least=1e-8) / math.log(group.count)
 
 

@@ -1,4 +1,4 @@
-"""Scores of what an NLI model says of the answers, and those that weigh similarity by likelihood."""
+"""Scores computed from an NLI model's judgements, and scores that weight similarities by likelihood."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from sgpu_lightning.baselines.affinities import AFFINITIES, Affinity
 from sgpu_lightning.baselines.clusters import (
     cluster_labels,
     cluster_log_weights,
@@ -14,32 +15,38 @@ from sgpu_lightning.baselines.clusters import (
     entropy_of_labels,
     entropy_of_weights,
 )
-from sgpu_lightning.baselines.nli import NLIMatrices
+from sgpu_lightning.baselines.inputs.nli import NLIMatrices
+from sgpu_lightning.baselines.inputs.score_needs import Need
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.baselines.registry import register
-from sgpu_lightning.baselines.score_inputs import Need, SetGroup
-from sgpu_lightning.baselines.similarity import AFFINITIES, Affinity
 
+ORDER = 6
 SAR_TEMPERATURE = 0.001
 _FARQUHAR = "Farquhar et al., Nature 2024; semantics of github.com/jlko/semantic_uncertainty"
 _CONTRADICTION, _NEUTRAL, _ENTAILMENT = 0, 1, 2
 
 
 def strictly_equivalent(nli: NLIMatrices) -> Tensor:
-    """Entailment is the likeliest class in both directions, bool [b, n, n]."""
+    """Whether entailment is the most probable class in both directions, bool [b, n, n]."""
     entails = nli.classes == _ENTAILMENT
     return entails & entails.mT
 
 
 def loosely_equivalent(nli: NLIMatrices) -> Tensor:
-    """Contradiction is the likeliest class in neither direction, and neutral not in both, bool [b, n, n]."""
+    """Whether contradiction is the most probable class in no direction and neutral not in both, bool [b, n, n]."""
     contradicts, neutral = nli.classes == _CONTRADICTION, nli.classes == _NEUTRAL
     return ~(contradicts | contradicts.mT) & ~(neutral & neutral.mT)
 
 
 def nli_clusters(group: SetGroup, *, strict: bool) -> Tensor:
-    """Clusters of answers that mean the same, labels int64 [b, n]."""
+    """Clusters of equivalent answers, labels int64 [b, n].
+
+    Args:
+        group: The answer sets.
+        strict: Whether answers are equivalent by `strictly_equivalent` instead of `loosely_equivalent`.
+    """
     equivalent = strictly_equivalent if strict else loosely_equivalent
-    return group.remember(f"clusters nli {strict}", lambda: cluster_labels(equivalent(group.nli)))
+    return group.cached(f"clusters nli {strict}", lambda: cluster_labels(equivalent(group.nli)))
 
 
 def _register_semantic_entropy(suffix: str, *, strict: bool) -> None:
@@ -96,7 +103,7 @@ def semantic_entropy_kuhn(group: SetGroup) -> Tensor:
     source="Lin et al., TMLR 2024 (arXiv 2305.19187); as lm-polygraph 0.7.0, NumSemSets",
 )
 def num_sets(group: SetGroup) -> Tensor:
-    """Number of components of the graph of answers for which entailment beats contradiction both ways."""
+    """Number of components of the graph of answers in which entailment beats contradiction in both directions."""
     entails = group.nli.entail > group.nli.contradict
     return count_components(entails & entails.mT)
 
@@ -126,12 +133,12 @@ def luq(group: SetGroup) -> Tensor:
     source="Qiu and Miikkulainen, NeurIPS 2024 (arXiv 2405.13845); as lm-polygraph 0.7.0 (which gives it negated)",
 )
 def semantic_density(group: SetGroup) -> Tensor:
-    """Likelihood-weighted kernel density of the distinct answers at the scored one, which counts itself."""
+    """Likelihood-weighted kernel density of the distinct answers at the scored answer, which is included."""
     assert group.nli.scored is not None
     probabilities = group.nli.scored.softmax(-1)
     kernel = 1.0 - probabilities[..., _CONTRADICTION] - probabilities[..., _NEUTRAL] / 2
     ids = group.text_ids
-    repeated = (ids.unsqueeze(2) == ids.unsqueeze(1)).tril(-1).any(dim=2)  # each distinct text counts where it is first
+    repeated = (ids.unsqueeze(2) == ids.unsqueeze(1)).tril(-1).any(dim=2)  # only the first of equal texts counts
     answers = group.stored.mean_logprobs.masked_fill(repeated, -torch.inf)
     scored = (group.stored.scored_logprob / group.stored.scored_tokens).unsqueeze(1)
     weights = torch.cat([answers, scored], dim=1).softmax(dim=1)
@@ -139,7 +146,12 @@ def semantic_density(group: SetGroup) -> Tensor:
 
 
 def sentence_relevance(similarity: Tensor, logprobs: Tensor) -> Tensor:
-    """Mean over i of - ln(p_i + sum over j != i of p_j similarity_ij / 0.001), in logs; [b, n, n], [b, n] to [b]."""
+    """Mean over i of - ln(p_i + sum over j != i of p_j similarity_ij / 0.001), computed in logs, [b].
+
+    Args:
+        similarity: Similarities of the answers, [b, n, n].
+        logprobs: Log-probability ln p_i of each answer, [b, n].
+    """
     eye = torch.eye(similarity.shape[-1], dtype=torch.bool, device=similarity.device)
     weights = (similarity / SAR_TEMPERATURE).masked_fill(eye, 1.0).log()
     return -(weights + logprobs.unsqueeze(1)).logsumexp(dim=2).mean(1)
@@ -155,7 +167,9 @@ def _register_sentence_sar(name: str, kind: Affinity) -> None:
         high="unbounded",
         needs=needs,
         source="Duan et al., ACL 2024 (arXiv 2307.01379); as lm-polygraph 0.7.0, SentenceSAR",
-        definition=f"Mean of - ln of each answer's likelihood with that of the others by similarity ({kind.words})",
+        definition=(
+            f"Mean of - ln of each answer's likelihood plus those of the others weighted by similarity ({kind.words})"
+        ),
     )
     def sentence_sar(group: SetGroup) -> Tensor:
         return sentence_relevance(kind.weights(group), group.stored.logprobs)

@@ -1,12 +1,13 @@
-"""Scores of the answering model's own probabilities; left out where records do not hold them."""
+"""Scores computed from the answering model's own probabilities; they are left out if records do not hold them."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.baselines.registry import register
-from sgpu_lightning.baselines.score_inputs import SetGroup
 
+ORDER = 5
 _POLYGRAPH = "as lm-polygraph 0.7.0"
 
 
@@ -58,7 +59,7 @@ def sequence_entropy(group: SetGroup) -> Tensor:
     source=f"Malinin and Gales, ICLR 2021; {_POLYGRAPH}, MonteCarloNormalizedSequenceEntropy",
 )
 def sequence_entropy_normalised(group: SetGroup) -> Tensor:
-    """Mean over the answers of the negative log-probability for each token, in nats."""
+    """Mean over the answers of the negative log-probability per token, in nats."""
     return -group.stored.mean_logprobs.mean(1)
 
 
@@ -84,5 +85,5 @@ def mean_token_entropy(group: SetGroup) -> Tensor:
     source=f"Kadavath et al., 2022 (arXiv 2207.05221); {_POLYGRAPH}, PTrue (which gives it negated)",
 )
 def p_true(group: SetGroup) -> Tensor:
-    """Probability the model itself gives to its scored answer being true."""
+    """Probability that the model itself gives to its scored answer being true."""
     return group.stored.p_true

@@ -1,17 +1,18 @@
-"""Scores of the eigenvalues of the answers' Gram matrix."""
+"""Scores computed from the eigenvalues of the Gram matrix or the covariance of the answers' vectors."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.lexical import rouge_l_matrix
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.baselines.registry import register
-from sgpu_lightning.baselines.score_inputs import SetGroup
+from sgpu_lightning.baselines.scores.lexical import rouge_l_matrix
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.gram_kernels import gram_matrix
 from sgpu_lightning.features.spectrum import eigenspectrum
 
+ORDER = 3
 EIGENSCORE_ALPHA = 1e-3
 LOGDET_EPSILON = 1e-6
 SNNE_TAU = 0.1
@@ -20,13 +21,23 @@ _SNNE = "Nguyen et al., Findings of ACL 2025 (arXiv 2506.00245)"
 
 
 def von_neumann(eigenvalues: Tensor, least: float = 0.0) -> Tensor:
-    """- sum of lambda ln lambda over eigenvalues [b, n] above ``least``, in nats, [b]."""
+    """Von Neumann entropy - sum of lambda ln lambda, in nats, [b].
+
+    Args:
+        eigenvalues: Eigenvalues of the density matrices, [b, n].
+        least: Eigenvalues up to this are left out.
+    """
     kept = torch.where(eigenvalues > least, eigenvalues, 0.0)
     return -torch.special.xlogy(kept, kept).sum(-1)
 
 
 def soft_neighbours(similarity: Tensor, tau: float) -> Tensor:
-    """- mean over i of logsumexp over j, i included, of similarity_ij / tau; [b, n, n] to [b]."""
+    """Soft nearest-neighbour entropy: - mean over i of logsumexp over j, i included, of similarity_ij / tau, [b].
+
+    Args:
+        similarity: Similarities of the answers, [b, n, n].
+        tau: Temperature.
+    """
     return -(similarity / tau).logsumexp(dim=2).mean(1)
 
 
@@ -52,22 +63,22 @@ def von_neumann_entropy_rbf(group: SetGroup) -> Tensor:
 
 
 def centred_covariance(group: SetGroup) -> Tensor:
-    """Z (I_d - 11^T / d) Z^T of the vectors as they are, float64 [b, n, n].
+    """Z (I_d - 11^T / d) Z^T of the vectors Z, which are not normalised, float64 [b, n, n].
 
     Raises:
         SGPUError: If a vector is not finite.
     """
 
     def make() -> Tensor:
-        """Inner products of the centred vectors, [B, N, N]."""
-        # In blocks whose float64 copy stays in cache.
+        """Inner products of the centred vectors, [b, n, n]."""
+        # In blocks, so that their float64 copies stay in the processor's cache.
         sets = max(1, 2**18 // (group.count * group.vectors.shape[-1]))
         matrix = torch.cat([_centred_products(part.double()) for part in torch.split(group.vectors, sets)])
         if not torch.isfinite(matrix).all():
-            raise SGPUError("vectors: expected finite numbers, got NaN or infinity; check what made the vectors")
+            raise SGPUError("vectors: expected finite numbers, got NaN or infinity; check the encoder or recording")
         return matrix
 
-    return group.remember("centred covariance", lambda: make().cpu())
+    return group.cached("centred covariance", lambda: make().cpu())
 
 
 def _centred_products(vectors: Tensor) -> Tensor:
@@ -100,7 +111,7 @@ def eigenscore(group: SetGroup) -> Tensor:
 def eigenscore_inside(group: SetGroup) -> Tensor:
     """Mean log10 of the singular values of the centred covariance / (d - 1) + 0.001 I (vectors not normalised)."""
     covariance = centred_covariance(group) / (group.vectors.shape[-1] - 1)
-    # Of a symmetric matrix, singular values are the absolute eigenvalues.
+    # The singular values of a symmetric matrix are its absolute eigenvalues.
     return (torch.linalg.eigvalsh(covariance) + EIGENSCORE_ALPHA).abs().log10().mean(-1)
 
 

@@ -1,4 +1,4 @@
-"""Natural language inference between answers: a cross-encoder, loaded when first asked, on distinct pairs only."""
+"""Natural language inference (NLI) between answers by a cross-encoder, loaded at its first use."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LABELS = ("contradiction", "neutral", "entailment")
 
 
 class NLIError(SGPUError):
-    """An NLI model that cannot be loaded, or is not one."""
+    """An NLI model cannot be loaded, or a model is not an NLI model."""
 
 
 class NLI(Protocol):
-    """Anything that judges pairs of texts; ``with_question`` says whether answers are put after their question."""
+    """A model that judges pairs of texts; ``with_question`` says whether each answer is put after its question."""
 
     with_question: bool
 
@@ -37,25 +37,30 @@ class NLI(Protocol):
 
 @dataclass(frozen=True)
 class NLIMatrices:
-    """What an NLI model says of each set's answers; classes in the order of `LABELS`.
+    """Judgements of an NLI model about the answers of each set; classes in the order of `LABELS`.
 
     Args:
-        logits: Answer i as premise, answer j as hypothesis, [B, N, N, 3].
-        scored: The scored answer as premise, answer j as hypothesis, [B, N, 3]; where absent, semantic density is not
-            computed from them.
+        logits: Logits with answer i as premise and answer j as hypothesis, [B, N, N, 3].
+        scored: Logits with the scored answer as premise and answer j as hypothesis, [B, N, 3]; without them, semantic
+            density is not computed.
     """
 
     logits: Tensor
     scored: Tensor | None = None
 
     def take(self, rows: Tensor, count: int) -> NLIMatrices:
-        """Of these sets, each of ``count`` answers, in float64 on the CPU."""
+        """Matrices of some of the sets, in float64 on the CPU.
+
+        Args:
+            rows: Indices of the sets, int64 [b].
+            count: Number of answers in each of them.
+        """
         scored = None if self.scored is None else self.scored[rows, :count].cpu().double()
         return NLIMatrices(self.logits[rows, :count, :count].cpu().double(), scored)
 
     @property
     def probabilities(self) -> Tensor:
-        """Of the three classes, [B, N, N, 3]."""
+        """Probabilities of the three classes, [B, N, N, 3]."""
         return self.logits.softmax(-1)
 
     @property
@@ -70,23 +75,23 @@ class NLIMatrices:
 
     @property
     def classes(self) -> Tensor:
-        """Index in `LABELS` of the likeliest class, int64 [B, N, N]."""
+        """Index in `LABELS` of the most probable class, int64 [B, N, N]."""
         return self.logits.argmax(-1)
 
 
 class NLICrossEncoder:
-    """A cross-encoder of the sentence-transformers library with the classes of NLI.
+    """A cross-encoder of the sentence-transformers library with the three classes of NLI.
 
     Args:
         name: A folder or a hub id; the model is loaded at the first call.
         revision: Revision of a hub id.
-        device: Torch device; None chooses.
-        batch_size: Pairs at a time.
-        with_question: Put each answer after its question, as Farquhar et al. do: "Paris" entails "It is Paris" only
-            as answers to something.
+        device: Torch device; None lets sentence-transformers choose.
+        batch_size: Number of pairs in a batch.
+        with_question: Whether to put each answer after its question, as Farquhar et al. do: "Paris" entails "It is
+            Paris" only as an answer to a question.
 
     Raises:
-        NLIError: When first used, if the model cannot be loaded or its classes are not those of NLI.
+        NLIError: At the first use, if the model cannot be loaded or its classes are not those of NLI.
     """
 
     def __init__(
@@ -139,21 +144,25 @@ class NLICrossEncoder:
 
 
 def nli_matrices(records: Sequence[AnswerSet], nli: NLI) -> NLIMatrices:
-    """Ask the model about every ordered pair of each set's answers, each distinct pair once.
+    """Judge every ordered pair of the answers of each set, and each distinct pair once.
+
+    Args:
+        records: The B answer sets.
+        nli: The model.
 
     Returns:
         The matrices, padded with zeros to the longest set.
     """
     longest = max(len(record.answers) for record in records)
     number: dict[tuple[str, str], int] = {}
-    where = torch.full((len(records), longest + 1, longest), -1)
+    pair = torch.full((len(records), longest + 1, longest), -1)
     for b, record in enumerate(records):
-        before = f"{record.question} " if nli.with_question and record.question else ""
-        texts = [before + text for text in (*record.answers, scored_answer(record))]
+        prefix = f"{record.question} " if nli.with_question and record.question else ""
+        texts = [prefix + text for text in (*record.answers, scored_answer(record))]
         n = len(record.answers)
         ids = [number.setdefault((one, other), len(number)) for one in texts for other in texts[:n]]
         rows = torch.tensor(ids).view(n + 1, n)
-        where[b, :n, :n], where[b, longest, :n] = rows[:n], rows[n]
+        pair[b, :n, :n], pair[b, longest, :n] = rows[:n], rows[n]
     table = torch.cat([nli.logits(list(number)), torch.zeros(1, len(LABELS), dtype=torch.float64)])
-    everything = table[where]  # -1, the padding, is the row of zeros
-    return NLIMatrices(everything[:, :longest], everything[:, longest])
+    logits = table[pair]  # -1 is padding, and indexes the row of zeros
+    return NLIMatrices(logits[:, :longest], logits[:, longest])

@@ -1,4 +1,4 @@
-"""What records hold of the answering model's own numbers: log-probabilities, token counts and the like."""
+"""Numbers of the answering model that records hold: log-probabilities, token counts, token entropies and P(True)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sgpu_lightning.answers.record import AnswerSet
 
 @dataclass(frozen=True, kw_only=True)
 class StoredNumbers:
-    """The model's own numbers, float64, NaN where a record lacks them.
+    """Numbers of the answering model, float64; NaN if a record lacks them.
 
     Args:
         logprobs: Summed log-probability of each answer in nats, [B, N].
-        answer_tokens: Number of tokens it is summed over, [B, N].
+        answer_tokens: Number of tokens of each answer, over which its log-probability is summed, [B, N].
         scored_logprob: Summed log-probability of the scored answer, [B].
         scored_tokens: Number of tokens of the scored answer, [B].
         token_entropies: Mean entropy of the model's distribution over the scored answer's tokens, [B].
-        p_true: Probability the model itself gives to its scored answer being true, [B].
+        p_true: Probability that the model itself gives to its scored answer being true, [B].
     """
 
     logprobs: Tensor
@@ -35,7 +35,12 @@ class StoredNumbers:
 
     @classmethod
     def of(cls, records: Sequence[AnswerSet], scored_index: Sequence[int | None]) -> StoredNumbers:
-        """Read the records' ``logprobs`` and ``meta``; a number that is not what it should be counts as lacking."""
+        """Read ``logprobs`` and ``meta`` of the records; a number of the wrong type or range counts as missing.
+
+        Args:
+            records: The B answer sets.
+            scored_index: Index of each set's scored answer; None if the greedy answer is scored.
+        """
         longest = max(len(record.answers) for record in records)
         logprobs = [_padded(record.logprobs, len(record.answers), longest) for record in records]
         tokens = [
@@ -48,17 +53,22 @@ class StoredNumbers:
             scored_logprob=_column(pair[0] for pair in scored),
             scored_tokens=_column(pair[1] for pair in scored),
             token_entropies=_column(_mean(record.meta.get("token_entropies")) for record in records),
-            p_true=_column(_share(record.meta.get("p_true")) for record in records),
+            p_true=_column(_probability(record.meta.get("p_true")) for record in records),
         )
 
     def available(self, need: str) -> Tensor:
-        """Which records have this, bool [B]."""
+        """Whether each record has this kind of numbers, bool [B]."""
         value: Tensor = getattr(self, need)
         known = ~torch.isnan(value if value.ndim == 1 else value[:, 0])
         return known & ~torch.isnan(self.scored_tokens) if need == "scored_logprob" else known
 
     def take(self, rows: Tensor, count: int) -> StoredNumbers:
-        """Of these sets, each of ``count`` answers."""
+        """Numbers of some of the sets.
+
+        Args:
+            rows: Indices of the sets, int64 [b].
+            count: Number of answers in each of them.
+        """
         return StoredNumbers(
             logprobs=self.logprobs[rows, :count],
             answer_tokens=self.answer_tokens[rows, :count],
@@ -70,7 +80,7 @@ class StoredNumbers:
 
     @property
     def mean_logprobs(self) -> Tensor:
-        """Log-probability for each token of each answer, the length-normalised one, [B, N]."""
+        """Length-normalised log-probability of each answer: the mean over its tokens, [B, N]."""
         return self.logprobs / self.answer_tokens
 
 
@@ -102,6 +112,6 @@ def _mean(values: Any) -> float:
     return sum(numbers) / len(numbers) if numbers else math.nan
 
 
-def _share(value: Any) -> float:
+def _probability(value: Any) -> float:
     number = _number(value)
     return number if 0 <= number <= 1 else math.nan
