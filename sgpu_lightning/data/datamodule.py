@@ -31,7 +31,7 @@ from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.batch import AnswerBatch, View
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.cluster_weights import design_effect_weights
 from sgpu_lightning.gp.hyperparameters import KERNEL_SETS, kernel_sets
 
 Paths = str | list[str]
@@ -231,9 +231,9 @@ class AnswerDataModule(LightningDataModule):
         self._loaded = wanted
 
     def _weight(self, features: Tensor) -> Tensor | None:
-        """How many answer sets each counts for in fitting, [n]: see `group_weight`; None: one each."""
+        """How many answer sets each counts for in fitting, [n]: see `design_effect_weights`; None: one each."""
         train, labels = self.members["train"], self.table.labels
-        counted = group_weight(self.table.variants[train], labels[train], features[train])
+        counted = design_effect_weights(self.table.variants[train], labels[train], features[train])
         return None if counted is None else torch.ones_like(labels).index_put_((train,), counted)
 
     def _views(self, extract: AnswerFeatures) -> list[Tensor]:

@@ -19,7 +19,7 @@ from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.data.sources import Source
 from sgpu_lightning.data.splits import SplitError
 from sgpu_lightning.features.batch import AnswerBatch, TextBatch, view_weight
-from sgpu_lightning.gp.cluster_weights import variants_of
+from sgpu_lightning.gp.cluster_weights import cluster_ids
 
 _RUN = 1024  # answer sets at a time: bounds the memory of a run's padded vectors
 
@@ -111,8 +111,8 @@ class AnswerTable:
 
     @cached_property
     def variants(self) -> Tensor:
-        """See `variants_of`, int64 [n]."""
-        return variants_of([row.model for row in self.rows], [row.group for row in self.rows])
+        """See `cluster_ids`, int64 [n]."""
+        return cluster_ids([row.model for row in self.rows], [row.group for row in self.rows])
 
     def specs(self) -> tuple[VectorSpec, ...]:
         """What made the vectors, one for each layer.

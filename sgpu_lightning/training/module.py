@@ -21,10 +21,13 @@ from sgpu_lightning.features.blocks import FeatureBlock
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of, mean_of
 from sgpu_lightning.features.spectrum import GramKernel
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.frozen import FrozenGP, KernelName, Prediction
+from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import kernel_optimizer
 from sgpu_lightning.gp.inducing_points import default_inducing
-from sgpu_lightning.gp.prior_mean import PredictorTrend, empty_trend
+from sgpu_lightning.gp.kernels import KernelName
+from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
+from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.prior_mean import empty_basis
 from sgpu_lightning.metrics import probability_metrics
 
 # Settings that give the parameters their meaning: a checkpoint is only loaded under the same ones.
@@ -155,7 +158,7 @@ class SGPUModule(LightningModule):
             features = self._features_of(data.take(index))
         self.gp = GPClassifier.from_features(
             features,
-            self.hparams["num_inducing"] or default_inducing(several_views=data.subsets > 0),
+            self.hparams["num_inducing"] or default_inducing(answer_subsets=data.subsets > 0),
             self.hparams["kernel"],
             self.hparams["seed"],
             self.features.widths,
@@ -207,7 +210,7 @@ class SGPUModule(LightningModule):
         if not self.learns_features:
             batch = self._datamodule().take(self._datamodule().training_rows())
             with torch.no_grad():
-                self._classifier().evidence(self._features_of(batch), batch.label, batch.weight)
+                self._classifier().collapsed_elbo(self._features_of(batch), batch.label, batch.weight)
 
     def on_fit_end(self) -> None:
         """Give the threads back."""
@@ -277,7 +280,7 @@ class SGPUModule(LightningModule):
         if self.learns_features:
             elbo, size = self._elbo(batch), self._train_size(batch)
         else:
-            elbo = self._classifier().evidence(self._features_of(batch), batch.label, batch.weight)
+            elbo = self._classifier().collapsed_elbo(self._features_of(batch), batch.label, batch.weight)
             size = batch.total
         self.log("train/elbo", elbo, batch_size=len(batch), on_step=False, on_epoch=True)
         return -elbo - self._classifier().latent.log_prior() / size
@@ -321,16 +324,16 @@ class SGPUModule(LightningModule):
         """Add what the vectors were made by, and which groups were fitted on."""
         checkpoint["vector_specs"] = [spec.to_dict() for spec in self.vector_specs]
         checkpoint["train_groups"] = self.train_groups
-        trend = None if self.gp is None else self.gp.latent.trend
-        checkpoint["warm_start"] = trend.base.settings if isinstance(trend, PredictorTrend) else None
+        base = None if self.gp is None else self.gp.latent.mean_basis.base
+        checkpoint["warm_start"] = None if base is None else base.settings
 
-    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the modules the checkpoint's shapes, after checking that it is one of ours and fits the settings.
 
         Raises:
             CheckpointError: Naming the settings that differ.
         """
-        state = checkpoint["state_dict"]
+        state = checkpoint["state_dict"] = renamed_state(checkpoint["state_dict"])
         if "gp.mean" not in state or "vector_specs" not in checkpoint:
             raise CheckpointError("checkpoint: expected one written by 'sgpu fit', got one of another module")
         self._check_settings(checkpoint["hyper_parameters"])
@@ -341,8 +344,9 @@ class SGPUModule(LightningModule):
             len(state["features.layer_logits"]), weight.shape[1] if weight is not None else None
         )
         points = state["gp.latent.variational_strategy.inducing_points"]
-        trend = empty_trend(points.shape[1], len(state["gp.latent.trend_weights"]), checkpoint.get("warm_start"))
-        self.gp = GPClassifier(self.features.widths, len(points), self.hparams["kernel"], trend)
+        warm_start = renamed_settings(checkpoint.get("warm_start") or {}) or None
+        basis = empty_basis(points.shape[1], len(state["gp.latent.mean_weights"]), warm_start)
+        self.gp = GPClassifier(self.features.widths, len(points), self.hparams["kernel"], basis)
         self.vector_specs = tuple(VectorSpec(**spec) for spec in checkpoint["vector_specs"])
         # Joined: a fit that goes on from a checkpoint may have other sets than the checkpoint's.
         self.train_groups = torch.unique(torch.cat([self.train_groups, checkpoint["train_groups"]]))

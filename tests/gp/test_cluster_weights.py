@@ -15,7 +15,7 @@ from torch import Tensor
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
 from sgpu_lightning.evaluation.common.methods import gp_method
-from sgpu_lightning.gp.cluster_weights import group_weight, intraclass_correlation, variants_of
+from sgpu_lightning.gp.cluster_weights import cluster_ids, design_effect_weights, intraclass_correlation
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.training.fitting import fit
 from tests.toy import toy_rows
@@ -45,12 +45,12 @@ def test_the_correlation_is_that_of_an_analysis_of_variance(seed):
 def test_a_group_whose_labels_are_all_alike_counts_for_three_sets():
     groups = torch.tensor([5, 5, 5, 5, 5, 5, -1, -1, 7])
     labels = torch.tensor([1.0] * 6 + [0.0, 0.0, 1.0])
-    assert group_weight(groups, labels, torch.zeros(9, 2)).tolist() == pytest.approx([0.5] * 6 + [1.0] * 3)
+    assert design_effect_weights(groups, labels, torch.zeros(9, 2)).tolist() == pytest.approx([0.5] * 6 + [1.0] * 3)
 
 
 def test_a_few_variants_count_whole_however_alike():
     groups = torch.arange(20).repeat_interleave(3)
-    assert group_weight(groups, (groups % 2).double(), torch.zeros(60, 1)) is None
+    assert design_effect_weights(groups, (groups % 2).double(), torch.zeros(60, 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,9 @@ def test_a_few_variants_count_whole_however_alike():
 def test_each_counts_for_one_where_groups_tell_nothing(groups, labels):
     features = torch.zeros(len(groups), 1)
     assert (
-        group_weight(torch.tensor(groups, dtype=torch.long), torch.tensor(labels, dtype=torch.float64), features)
+        design_effect_weights(
+            torch.tensor(groups, dtype=torch.long), torch.tensor(labels, dtype=torch.float64), features
+        )
         is None
     )
 
@@ -76,10 +78,10 @@ def test_only_what_the_features_do_not_tell_counts():
     groups, labels = labelled(0, [10] * 40, alike=0.9)  # rho 0.8: 10 sets are worth 3 / 0.8
     told = intraclass_correlation(groups, labels)
     noise = torch.randn(400, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    unknown = group_weight(groups, labels, noise)
+    unknown = design_effect_weights(groups, labels, noise)
     assert unknown.tolist() == pytest.approx([3 / (10 * told)] * 400, rel=0.02)
     own = torch.stack([labels[groups == group].mean() for group in range(40)])[groups]
-    assert group_weight(groups, labels, torch.stack([own, noise[:, 0]], dim=1)) is None
+    assert design_effect_weights(groups, labels, torch.stack([own, noise[:, 0]], dim=1)) is None
     # As statistics packages regress: the same residuals as scikit-learn's ridge.
     x = (noise - noise.mean(0)) / noise.std(0, correction=0)
     left = labels - torch.from_numpy(Ridge(alpha=2.0).fit(x, labels).predict(x))
@@ -90,7 +92,7 @@ def test_only_what_the_features_do_not_tell_counts():
 def test_weights_do_not_depend_on_the_order_or_on_names(rows, random):
     def weight(chosen: list[tuple[int, bool, int]], add: int = 0) -> list[float]:
         groups, labels, feature = torch.tensor(chosen, dtype=torch.long).reshape(-1, 3).unbind(1)
-        found = group_weight(groups + add, labels.double(), feature.double().unsqueeze(1))
+        found = design_effect_weights(groups + add, labels.double(), feature.double().unsqueeze(1))
         return [1.0] * len(chosen) if found is None else found.tolist()
 
     found = weight(rows)
@@ -113,12 +115,12 @@ def test_many_variants_of_few_questions_do_not_make_a_fit_sure(seed):
     def surety(weight: Tensor | None) -> float:
         return float((fit_classifier(features, labels, weight=weight).freeze()(others).p_correct - 0.5).abs().mean())
 
-    assert surety(group_weight(groups, labels, features)) < 0.85 * surety(None)
+    assert surety(design_effect_weights(groups, labels, features)) < 0.85 * surety(None)
 
 
 def test_another_model_s_answers_are_no_variants():
     models, groups = ["a", "a", "b", "b", "a"], ["x", "x", "x", "y", "y"]
-    found = variants_of(models, groups).tolist()
+    found = cluster_ids(models, groups).tolist()
     assert found[0] == found[1]
     assert len(set(found)) == 4
 
@@ -138,7 +140,7 @@ def test_training_sets_count_by_their_groups_and_views_share_it(variants, subset
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
     train = data.members["train"]
     first = data.take(train).features  # of all answers
-    own = group_weight(data.table.variants[train], data.table.labels[train], first)
+    own = design_effect_weights(data.table.variants[train], data.table.labels[train], first)
     batch = data.take(data.training_rows())
     assert batch.weight.tolist() == pytest.approx((own / (1 + subsets)).repeat(1 + subsets).tolist())
     extract = module.features
@@ -158,7 +160,7 @@ def test_cross_validation_counts_by_groups_too(variants):
     data = load_evaluation_set(variants, scores=[])
     train, test = torch.arange(160), torch.arange(160, 240)
     found = gp_method("sgpu", data.blocks).predict(data, train, test).p_correct
-    weight = group_weight(data.variants[train], data.labels[train], data.features[train])
+    weight = design_effect_weights(data.variants[train], data.labels[train], data.features[train])
     parts = (data.features[train], data.labels[train], data.widths)
     counted, each = (fit_classifier(*parts, weight=one, agreement=data.agreement) for one in (weight, None))
     assert torch.equal(found, counted.freeze()(data.features[test]).p_correct)
