@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 
 import pytest
@@ -20,19 +21,16 @@ FORMS = ["constant mean", "agreement", "warm start"]
 
 
 def fitted(kernel: str = "rbf", form: str = "agreement") -> tuple[GPClassifier, Tensor, Tensor]:
-    features, labels = agreeing(80)
+    """A fitted classifier of its own for each call, and what it was fitted on."""
+    return copy.deepcopy(fitted_once(kernel, form)), *agreeing(80)
+
+
+@functools.cache
+def fitted_once(kernel: str, form: str) -> GPClassifier:
     signs = None if form == "constant mean" else SIGNS
     base = fit_classifier(*agreeing(50, seed=1), [1, 2], agreement=SIGNS, num_inducing=6).freeze()
-    classifier = fit_classifier(
-        features,
-        labels,
-        [1, 2],
-        kernel=kernel,
-        num_inducing=12,
-        agreement=signs,
-        warm_start=base if form == "warm start" else None,
-    )
-    return classifier, features, labels
+    start = base if form == "warm start" else None
+    return fit_classifier(*agreeing(80), [1, 2], kernel=kernel, num_inducing=12, agreement=signs, warm_start=start)
 
 
 def nll(p: Tensor, labels: Tensor) -> Tensor:
@@ -50,15 +48,18 @@ def test_gradcheck_from_features_to_the_nll(kernel, form):
     loss = nll(classifier(some).p_correct.detach(), labels[:6])
     assert loss.item() == pytest.approx(negative_log_likelihood(classifier(some).p_correct, labels[:6]).item())
     for model in (classifier, classifier.freeze()):
-        assert torch.autograd.gradcheck(
-            lambda x, model=model: nll(model(x).p_correct, labels[:6]), some.requires_grad_()
-        )
+
+        def loss_of(x: Tensor, model: torch.nn.Module = model) -> Tensor:
+            return nll(model(x).p_correct, labels[:6])
+
+        assert torch.autograd.gradcheck(loss_of, some.requires_grad_())
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kernel", kernel_names())
 def test_every_parameter_gets_the_gradient_that_gpytorch_gives(kernel, form):
     classifier, features, labels = fitted(kernel, form)
+    features = features + 0.05  # no row on an inducing point, where the Matern 1/2 kernel has a cusp
     learned = {name: one for name, one in classifier.named_parameters() if one.requires_grad and one.numel()}
     classifier.train()  # in evaluation mode GPyTorch caches
     ours, theirs = (
@@ -67,7 +68,6 @@ def test_every_parameter_gets_the_gradient_that_gpytorch_gives(kernel, form):
     )
     for name, mine, reference in zip(learned, ours, theirs, strict=True):
         assert (mine != 0).any(), name
-        # GPyTorch's Cholesky factor has gradients in its unused upper triangle as well; only the lower one is a parameter.
         torch.testing.assert_close(mine, reference, atol=1e-7, rtol=1e-5, msg=name)
 
 
