@@ -95,7 +95,7 @@ def test_a_set_of_weight_two_counts_as_two_equal_sets():
     torch.testing.assert_close(*p, atol=1e-6, rtol=0)
 
 
-def test_labels_a_line_separates_still_have_a_finite_posterior():
+def test_linearly_separable_labels_have_a_finite_posterior():
     design = torch.randn(5, 200, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 30
     given = Projection(design, torch.full((200,), 1e-9).double(), torch.zeros(200).double())
     sign = Observed.of((design[0] > 0).double())

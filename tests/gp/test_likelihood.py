@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from gpytorch.distributions import MultivariateNormal
 from scipy import integrate, stats
 
 from sgpu_lightning.gp.likelihood import Observed, expected_log_prob, gauss_hermite, gpytorch_likelihood, p_correct
@@ -26,8 +27,6 @@ def test_gauss_hermite_is_exact_for_the_moments_of_a_gaussian(order):
 
 def test_p_correct_is_gpytorchs_marginal():
     mean, variance = torch.linspace(-3, 3, 7, dtype=torch.float64), torch.linspace(0.1, 5, 7, dtype=torch.float64)
-    from gpytorch.distributions import MultivariateNormal
-
     theirs = gpytorch_likelihood()(MultivariateNormal(mean, torch.diag(variance))).probs
     torch.testing.assert_close(p_correct(mean, variance), theirs, atol=1e-12, rtol=0)
 
