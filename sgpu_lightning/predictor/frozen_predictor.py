@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp.frozen import FrozenGP, Prediction
+from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
+from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.predictor.config import PredictorConfig, PredictorError
 
 
@@ -55,7 +57,7 @@ def from_bytes(content: bytes, config: PredictorConfig, where: str) -> FrozenPre
         PredictorError: If the file is no safetensors file, holds other tensors than the config says, or is not the
             one the config was written with.
     """
-    tensors = _parse(content, where)
+    tensors = renamed_state(_parse(content, where))
     model = _empty(config, where)
     _require_same(tensors, model.state_dict(), where)
     found = hashlib.sha256(content).hexdigest()
@@ -86,7 +88,7 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
     try:
         with torch.device("meta"):
             features = AnswerFeatures.from_settings(config.features)
-            gp = FrozenGP.of_shape(**config.gp)
+            gp = FrozenGP.of_shape(**renamed_settings(config.gp))
             expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise PredictorError(f"{where}: config.json: features or gp: {error}") from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from sgpu_lightning.__about__ import __version__
 from sgpu_lightning.answers.grading import DEFAULT_GRADER
 from sgpu_lightning.answers.storage.vectors import describe_specs, specs_match
-from sgpu_lightning.gp.frozen import Prediction
+from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.predictor.config import (
     CalibrationBin,
     Evaluation,

@@ -119,7 +119,7 @@ class FitStart:
         several_subsets = self.data is not None and self.data.subsets > 0
         gp = GPClassifier.from_features(
             training.features,
-            self.settings["num_inducing"] or default_inducing(several_views=several_subsets),
+            self.settings["num_inducing"] or default_inducing(answer_subsets=several_subsets),
             self.settings["kernel"],
             self.settings["seed"],
             self.features.widths,

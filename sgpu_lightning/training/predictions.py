@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgpu_lightning.data.table import AnswerTable
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.gp.frozen import Prediction
+from sgpu_lightning.gp.prediction import Prediction
 
 
 def prediction_records(
