@@ -140,7 +140,7 @@ def variants(tmp_path):
 def test_training_sets_are_weighted_by_cluster_and_their_answer_subsets_share_the_weight(variants, subsets, tmp_path):
     data = AnswerDataModule(variants, subsets=subsets)
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
-train = data.split_indices["train"]
+    train = data.split_indices["train"]
     cache = FeatureCache()
     cache.fill(data, module.features)
     first = cache.rows(train)  # of all answers

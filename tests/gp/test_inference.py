@@ -128,8 +128,8 @@ def test_a_fit_without_a_trainer_is_that_of_the_module(tmp_path):
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
     batch = data.batch("train")
     extract = module.features
-    ours = fit_classifier(batch.features, batch.label, extract.widths, agreement=extract.agreement)
-    test = data.batch("test").features
+    ours = fit_classifier(extract(batch), batch.label, extract.widths, agreement=extract.agreement)
+    test = extract(data.batch("test"))
     torch.testing.assert_close(ours.freeze()(test).p_correct, module.gp.freeze()(test).p_correct, atol=1e-6, rtol=0)
 
 

@@ -14,7 +14,7 @@ from sgpu_lightning.cli.main import main
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
-from sgpu_lightning.training.checkpoint import load_module
+from sgpu_lightning.training.fitted_module import load_module
 from tests.gp.test_prior_mean import SIGNS, agreeing
 from tests.toy import toy_store
 
