@@ -14,9 +14,9 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
 from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings, LabelSettings
 from sgpu_lightning.evaluation.common.methods import DEFAULT, Forecast
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.curves.answer_curve import ONE, PER_N, SUBSETS, answer_points, with_differences
 from sgpu_lightning.evaluation.curves.curve_points import METRICS, Point, mean_over_sets, measure, whole_groups
 from sgpu_lightning.evaluation.curves.label_curve import (

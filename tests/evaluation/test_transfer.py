@@ -18,9 +18,10 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.cli.paths import files_first, join_lists, with_underscores
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, load_evaluation_set
+from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings
 from sgpu_lightning.evaluation.common.folds import hashed_folds
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.transfer import source_fits
 from sgpu_lightning.evaluation.transfer.plan import (
     Pair,
