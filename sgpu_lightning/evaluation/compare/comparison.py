@@ -15,7 +15,8 @@ from sgpu_lightning.evaluation.common.methods import DEFAULT, HeldOutPredictions
 from sgpu_lightning.evaluation.common.prediction_cache import OutOfFoldPredictions, PredictionCache
 from sgpu_lightning.evaluation.common.set_reader import read
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_noise_floor, unit_ranks
-from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER, compare_resampled
+from sgpu_lightning.metrics.functional.bootstrap_results import compare_resampled
+from sgpu_lightning.metrics.registry import LOWER_IS_BETTER
 
 RANKED, PROBABLE = ("auroc", "auarc", "prr"), ("ece", "ace", "brier", "nll")
 METRICS = (*RANKED, *PROBABLE)
