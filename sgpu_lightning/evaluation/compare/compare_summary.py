@@ -13,12 +13,14 @@ def set_rows(result: SetResult) -> list[Row]:
     """Make one row for each method on one evaluation set, best AUROC first."""
     rows: list[Row] = []
     for one in sorted(result.results, key=lambda one: -one.metrics["auroc"]):
-        low, high = one.intervals["auroc"]
         test = one.against["auroc"]
+        intervals = {
+            f"{metric}_{end}": value
+            for metric, ends in one.intervals.items()
+            for end, value in zip(("low", "high"), ends, strict=True)
+        }
         rows.append(
-            {"set": result.name, "method": one.method, "kind": one.kind, **one.metrics}
-            | {"auroc_low": low, "auroc_high": high}
-            | {"brier_low": one.intervals["brier"][0], "brier_high": one.intervals["brier"][1]}
+            {"set": result.name, "method": one.method, "kind": one.kind, **one.metrics, **intervals}
             | {"sgpu_less_this": test.difference, "p_value": test.p_value}
         )
     return rows

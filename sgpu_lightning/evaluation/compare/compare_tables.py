@@ -11,12 +11,14 @@ from sgpu_lightning.evaluation.common.evaluation_settings import CompareSettings
 from sgpu_lightning.evaluation.common.tables import Row, TitledTable, rich_table, save_tables
 from sgpu_lightning.evaluation.compare.compare_summary import against_best, mean_over_sets, set_rows
 from sgpu_lightning.evaluation.compare.comparison import SetResult
+from sgpu_lightning.metrics.registry import names
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_MEAN = ("method", "kind", "auroc", "auarc", "prr", "ece", "ece_floor", "brier", "nll", "better", "tie", "worse")
-_SET = ("method", "kind", "auroc", "auroc_low", "auroc_high", "auarc", "prr", "ece", "ece_floor", "brier", "nll")
+_MEAN = ("method", "kind", *names("compare_mean"), "better", "tie", "worse")
+_INTERVAL = {"auroc": ("auroc_low", "auroc_high")}  # columns shown after a metric
+_SET = ("method", "kind", *(column for name in names("compare_mean") for column in (name, *_INTERVAL.get(name, ()))))
 _BEST = ("set", "n", "accuracy", "sgpu_auroc", "best", "best_auroc", "difference", "low", "high", "verdict")
 _BEST_CALIBRATION = ("sgpu_ece", "ece_floor", "sgpu_brier", "best_brier")
 

@@ -14,13 +14,12 @@ from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.methods import DEFAULT, HeldOutPredictions, Kind, cross_validate, methods_for
 from sgpu_lightning.evaluation.common.prediction_cache import OutOfFoldPredictions, PredictionCache
 from sgpu_lightning.evaluation.common.set_reader import read
-from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_noise_floor, unit_ranks
+from sgpu_lightning.metrics.functional import Comparison, bootstrap, unit_ranks
 from sgpu_lightning.metrics.functional.bootstrap_results import compare_resampled
-from sgpu_lightning.metrics.registry import LOWER_IS_BETTER
+from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, MetricRow, in_table, names
 
-RANKED, PROBABLE = ("auroc", "auarc", "prr"), ("ece", "ace", "brier", "nll")
-METRICS = (*RANKED, *PROBABLE)
-TESTED = ("auroc", "brier")  # metrics with intervals and paired tests
+TESTED = names("tested")  # metrics with intervals and paired tests
+_PLATT = ("ece", "brier")  # metrics that are also computed of Platt's calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,21 +113,18 @@ def _predict(path: str | Path, settings: CompareSettings, cache: PredictionCache
 
 
 def _measure(found: OutOfFoldPredictions, settings: CompareSettings) -> SetResult:
-    names = list(found.predictions)
+    methods = list(found.predictions)
     values: dict[str, Tensor] = {}
     resampled: dict[str, Tensor] = {}
-    for metric in METRICS:
-        probs = [_confidence(found.predictions[name], metric) for name in names]
-        count = settings.resamples if metric in TESTED else 1
-        values[metric], resampled[metric] = bootstrap(
-            metric, probs, found.labels, groups=found.groups, folds=found.folds, num_resamples=count, seed=settings.seed
-        )
-    ours = names.index(DEFAULT)
+    for metric in in_table("compare"):
+        if metric.tally_path:
+            values[metric.name], resampled[metric.name] = _bootstrap(found, metric, settings)
+    ours = methods.index(DEFAULT)
     results = [
         MethodResult(
             method=name,
             kind=found.kinds[name],
-            metrics={metric: float(values[metric][i]) for metric in METRICS}
+            metrics={metric: float(values[metric][i]) for metric in values}
             | _extra_metrics(found, found.predictions[name]),
             intervals={metric: _interval(resampled[metric][i]) for metric in TESTED},
             against={
@@ -138,7 +134,7 @@ def _measure(found: OutOfFoldPredictions, settings: CompareSettings) -> SetResul
                 for metric in TESTED
             },
         )
-        for i, name in enumerate(names)
+        for i, name in enumerate(methods)
     ]
     return SetResult(
         name=found.name,
@@ -150,20 +146,33 @@ def _measure(found: OutOfFoldPredictions, settings: CompareSettings) -> SetResul
     )
 
 
-def _confidence(predictions: HeldOutPredictions, metric: str) -> Tensor:
-    return unit_ranks(predictions.rank) if metric in RANKED else predictions.p_correct
+def _bootstrap(found: OutOfFoldPredictions, metric: MetricRow, settings: CompareSettings) -> tuple[Tensor, Tensor]:
+    """Evaluate a metric of every method, [P], and on resamples where the metric is tested, [P, R]."""
+    methods = found.predictions.values()
+    return bootstrap(
+        metric.name,
+        [unit_ranks(one.rank) if metric.takes == "rank" else one.p_correct for one in methods],
+        found.labels,
+        groups=found.groups,
+        folds=found.folds,
+        num_resamples=settings.resamples if metric.name in TESTED else 1,
+        seed=settings.seed,
+    )
 
 
 def _extra_metrics(found: OutOfFoldPredictions, predictions: HeldOutPredictions) -> dict[str, float]:
+    """Compute the metrics that cannot be resampled, and those of Platt's calibration, as means over folds."""
     folds = [(found.folds == fold) for fold in torch.unique(found.folds).tolist()]
-    floor = sum(float(calibration_noise_floor(predictions.p_correct[rows])) for rows in folds) / len(folds)
-    platt = {
-        f"{metric}_platt": float(
-            bootstrap(metric, [predictions.platt], found.labels, folds=found.folds, num_resamples=1)[0]
-        )
-        for metric in ("ece", "brier")
-    }
-    return {"ece_floor": floor} | platt
+    ranks, p_correct = unit_ranks(predictions.rank), predictions.p_correct
+    values = {}
+    for metric in in_table("compare"):
+        if not metric.tally_path:
+            by_fold = [metric.evaluate(p_correct[rows], found.labels[rows], ranks[rows]) for rows in folds]
+            values[metric.name] = sum(by_fold) / len(folds)
+    for name in _PLATT:
+        platt, _ = bootstrap(name, [predictions.platt], found.labels, folds=found.folds, num_resamples=1)
+        values[f"{name}_platt"] = float(platt)
+    return values
 
 
 def _interval(resampled: Tensor) -> tuple[float, float]:

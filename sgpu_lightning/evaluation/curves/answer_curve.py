@@ -19,11 +19,12 @@ from sgpu_lightning.features.batch import View, view_weight
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.gp.inducing_points import default_inducing
+from sgpu_lightning.metrics.registry import names
 from sgpu_lightning.seeding import generator_of
 
 ONE, SUBSETS, PER_N = "one", "subsets", "per n"
 _FEWEST = 3  # smallest random answer subset
-_COMPARED = ("auroc", "ece", "brier")
+_COMPARED = names("answer_curve")
 
 
 def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:

@@ -12,17 +12,10 @@ from torch import Tensor
 
 from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.common.methods import HeldOutPredictions, Kind
-from sgpu_lightning.metrics.functional import (
-    auarc,
-    auroc,
-    brier_score,
-    calibration_error,
-    calibration_noise_floor,
-    negative_log_likelihood,
-    unit_ranks,
-)
+from sgpu_lightning.metrics.functional import unit_ranks
+from sgpu_lightning.metrics.registry import in_table, names
 
-METRICS = ("auroc", "auarc", "ece", "ece_floor", "brier", "nll")
+METRICS = names("curve")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +62,8 @@ def measure(predictions: HeldOutPredictions, labels: Tensor) -> dict[str, float]
         predictions: Held-out predictions of n answer sets.
         labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
     """
-    rank, p = unit_ranks(predictions.rank), predictions.p_correct
-    values = {
-        "auroc": auroc(rank, labels),
-        "auarc": auarc(rank, labels),
-        "ece": calibration_error(p, labels),
-        "ece_floor": calibration_noise_floor(p),
-        "brier": brier_score(p, labels),
-        "nll": negative_log_likelihood(p, labels),
-    }
-    return {name: float(value) for name, value in values.items()}
+    ranks = unit_ranks(predictions.rank)
+    return {metric.name: metric.evaluate(predictions.p_correct, labels, ranks) for metric in in_table("curve")}
 
 
 def mean_of_metrics(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 If questions are answered where P(correct) is at least t, the error rate of answered questions is
 R(t) = P(wrong | P(correct) >= t). R is not monotone in t, and the guarantee must hold with a given confidence.
-Conformal risk control [Angelopoulos2024] therefore does not apply, because it bounds the expectation of monotone losses.
-Learn then Test [Angelopoulos2021] applies: the number of wrong answers among n answered calibration sets is
+Conformal risk control [Angelopoulos2024] therefore does not apply, because it bounds the expectation of monotone
+losses. Learn then Test [Angelopoulos2021] applies: the number of wrong answers among n answered calibration sets is
 Binomial(n, R(t)), and fixed-sequence testing goes down a fixed grid of thresholds as long as the exact binomial test
 rejects R(t) > risk. It needs no correction for multiple tests, and no assumption on R or on P(correct). Testing starts
 at 1 - risk. There a calibrated predictor is far below the risk, and many more sets are answered than at stricter

@@ -12,9 +12,10 @@ from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_error, calibration_noise_floor
 from sgpu_lightning.metrics.functional.bootstrap_results import compare_resampled
-from sgpu_lightning.metrics.registry import LOWER_IS_BETTER
+from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, names
 
-BY_FOLD, AT_ONCE = ("auroc", "auarc", "brier"), ("ece",)
+AT_ONCE = ("ece",)  # metrics of all held-out answer sets at once; the others are means over folds
+BY_FOLD = tuple(name for name in names("transfer") if name not in AT_ONCE)
 METRICS = (*BY_FOLD, *AT_ONCE)
 
 

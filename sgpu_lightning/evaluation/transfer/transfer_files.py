@@ -17,9 +17,7 @@ from sgpu_lightning.evaluation.transfer.plan import Sets
 from sgpu_lightning.evaluation.transfer.transfer_matrix import MATRIX_METRICS, is_matrix, matrix
 from sgpu_lightning.evaluation.transfer.transfer_pair import TransferResult
 from sgpu_lightning.evaluation.transfer.transfer_tables import rows_of, setting_names, setting_row, tables_of
-from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER
-
-_DRAWN = ("auroc", "auarc", "ece", "brier")  # heat maps over settings and targets
+from sgpu_lightning.metrics.registry import METRICS, in_table
 
 
 def save(results: Sequence[TransferResult], sets: Sets, settings: TransferSettings, out: Path) -> list[Path]:
@@ -63,9 +61,9 @@ def _matrix_maps(results: Sequence[TransferResult], out: Path) -> list[Path]:
             values,
             rows,
             columns,
-            title=f"{metric.upper()}, {name}",
+            title=f"{METRICS[metric].heading}, {name}",
             path=out / f"{metric}-{name.replace(' ', '-')}",
-            lower_is_better=metric in LOWER_IS_BETTER,
+            lower_is_better=METRICS[metric].lower_is_better,
         )
     return files
 
@@ -73,15 +71,15 @@ def _matrix_maps(results: Sequence[TransferResult], out: Path) -> list[Path]:
 def _setting_maps(results: Sequence[TransferResult], out: Path) -> list[Path]:
     """Draw metrics over settings and targets."""
     names, columns, files = setting_names(results), [result.pair.target for result in results], []
-    for metric in _DRAWN:
-        lines = [setting_row(result, names, metric) for result in results]
+    for metric in in_table("transfer"):
+        lines = [setting_row(result, names, metric.name) for result in results]
         files += draw_heat_map(
             np.array([[line[name] for line in lines] for name in names]),
             names,
             columns,
-            title=f"{metric.upper()}, fitted on the others",
-            path=out / metric,
-            lower_is_better=metric in LOWER_IS_BETTER,
+            title=f"{metric.heading}, fitted on the others",
+            path=out / metric.name,
+            lower_is_better=metric.lower_is_better,
             row_title="setting",
         )
     return files

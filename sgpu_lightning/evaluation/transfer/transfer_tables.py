@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgpu_lightning.evaluation.common.tables import Row, TitledTable
-from sgpu_lightning.evaluation.transfer.measure import METRICS, Setting
+from sgpu_lightning.evaluation.transfer.measure import AT_ONCE, METRICS, Setting
 from sgpu_lightning.evaluation.transfer.plan import Sets
 from sgpu_lightning.evaluation.transfer.transfer_matrix import MATRIX_METRICS, is_matrix, matrix
 from sgpu_lightning.evaluation.transfer.transfer_pair import ALIGNED, IN_DOMAIN, ZERO_SHOT, TransferResult
+from sgpu_lightning.metrics.registry import in_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,7 +82,7 @@ def _pair_cells(result: TransferResult) -> dict[str, Any]:
 
 
 def tables_of(results: Sequence[TransferResult], sets: Sets) -> list[TitledTable]:
-    """Make the tables of AUROC, AUARC, ECE and Brier score, with a row for each pair and means over each dataset.
+    """Make the tables of each metric, with a row for each pair and means over each dataset.
 
     Args:
         results: Results of all pairs.
@@ -91,13 +92,13 @@ def tables_of(results: Sequence[TransferResult], sets: Sets) -> list[TitledTable
     ranking: list[Row] = [ranking_row(result) for result in results]
     title = f"AUROC, mean over folds; difference of {ZERO_SHOT} from {IN_DOMAIN} (95 %)"
     tables = [TitledTable(title, RANKING, ranking + _means(results, ranking, sets))]
-    for metric, title, floor in (
-        ("auarc", "AUARC, mean over folds", ()),
-        ("ece", "ECE of all held-out sets, and its floor", ("floor",)),
-        ("brier", "Brier score, mean over folds", ()),
-    ):
-        rows: list[Row] = [setting_row(result, names, metric) for result in results]
-        tables.append(TitledTable(title, (*_PAIR, *floor, *names), rows + _means(results, rows, sets)))
+    for metric in in_table("transfer"):
+        if metric.name != "auroc":
+            floor = ("floor",) if metric.name == "ece" else ()
+            over = "of all held-out sets" if metric.name in AT_ONCE else "mean over folds"
+            title = f"{metric.heading}, {over}" + (", and its floor" if floor else "")
+            rows: list[Row] = [setting_row(result, names, metric.name) for result in results]
+            tables.append(TitledTable(title, (*_PAIR, *floor, *names), rows + _means(results, rows, sets)))
     return tables
 
 
