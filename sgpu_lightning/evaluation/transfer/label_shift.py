@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sgpu_lightning.errors import EvaluationError
 
-_STEPS, _SETTLED = 1000, 1e-9
+_MAX_STEPS, _TOLERANCE = 1000, 1e-9
 _CLOSEST = 1e-6  # smallest distance of P(correct) and of the proportion from 0 and 1
 
 
@@ -68,13 +68,13 @@ def correct_label_shift(p_correct: Tensor, source_rate: float, prior_strength: f
     p = p_correct.double().clamp(_CLOSEST, 1.0 - _CLOSEST)
     rate = torch.tensor(source_rate, dtype=torch.float64)
     corrected = p
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         corrected = _reweight(p, source_rate, rate)
         # Kept away from 0 and 1, where every prediction would be certain.
         following = (weight * corrected.mean() + (1.0 - weight) * source_rate).clamp(_CLOSEST, 1.0 - _CLOSEST)
-        settled = abs(float(following - rate)) < _SETTLED
+        converged = abs(float(following - rate)) < _TOLERANCE
         rate = following
-        if settled:
+        if converged:
             break
     return LabelShift(corrected, float(rate))
 

@@ -95,8 +95,8 @@ def tables_of(results: Sequence[TransferResult], sets: Sets) -> list[TitledTable
     for metric in in_table("transfer"):
         if metric.name != "auroc":
             floor = ("floor",) if metric.name == "ece" else ()
-            over = "of all held-out sets" if metric.name in AT_ONCE else "mean over folds"
-            title = f"{metric.heading}, {over}" + (", and its floor" if floor else "")
+            over = " of all held-out sets" if metric.name in AT_ONCE else ", mean over folds"
+            title = f"{metric.heading}{over}" + (", and its floor" if floor else "")
             rows: list[Row] = [setting_row(result, names, metric.name) for result in results]
             tables.append(TitledTable(title, (*_PAIR, *floor, *names), rows + _means(results, rows, sets)))
     return tables
