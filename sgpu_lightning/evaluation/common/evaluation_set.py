@@ -12,7 +12,6 @@ from torch import Tensor
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.baselines import ScoreTable
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.features.blocks import FeatureBlock
 from sgpu_lightning.gp.cluster_weights import group_weight
 
 
@@ -51,7 +50,7 @@ class EvaluationSet:
     datasets: list[str]
     modalities: list[str]
     specs: tuple[VectorSpec, ...]
-    blocks: list[FeatureBlock]
+    blocks: list[str]
     widths: list[int]
     agreement: Tensor
     features: Tensor
@@ -83,7 +82,7 @@ class EvaluationSet:
         features = self.features if features is None else features
         return group_weight(self.variants[rows], self.labels[rows], features[rows])
 
-    def columns(self, blocks: Sequence[FeatureBlock]) -> tuple[Tensor, list[int]]:
+    def columns(self, blocks: Sequence[str]) -> tuple[Tensor, list[int]]:
         """Select the features of some blocks.
 
         Args:
@@ -98,11 +97,11 @@ class EvaluationSet:
         parts = self._split(self.features, blocks)
         return torch.cat(parts, dim=1), [part.shape[1] for part in parts]
 
-    def signs(self, blocks: Sequence[FeatureBlock]) -> Tensor:
+    def signs(self, blocks: Sequence[str]) -> Tensor:
         """Signs of the relation of some blocks' features to agreement, [F']; see `AnswerFeatures.agreement`."""
         return torch.cat(self._split(self.agreement.unsqueeze(0), blocks), dim=1)[0]
 
-    def _split(self, columns: Tensor, blocks: Sequence[FeatureBlock]) -> list[Tensor]:
+    def _split(self, columns: Tensor, blocks: Sequence[str]) -> list[Tensor]:
         if missing := [block for block in blocks if block not in self.blocks]:
             raise EvaluationError(f"{self.name}: expected feature blocks {', '.join(blocks)}, lacks {missing}")
         parts = dict(zip(self.blocks, torch.split(columns, self.widths, dim=1), strict=True))

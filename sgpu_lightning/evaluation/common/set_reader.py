@@ -18,8 +18,7 @@ from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import ReadingSettings
 from sgpu_lightning.evaluation.common.set_tensors import SetTensors, compute_tensors
-from sgpu_lightning.features.batch import View
-from sgpu_lightning.features.blocks import FeatureBlock
+from sgpu_lightning.features.answer_subsets import AnswerSubset
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of
 
 FEATURE_SIZE = 10  # reference number of answers
@@ -47,8 +46,8 @@ def load_evaluation_set(
     cache_dir: str | None = None,
     scores: Sequence[str] | None = None,
     nli: NLI | None = None,
-    blocks: Sequence[FeatureBlock] | None = None,
-    subsets: Sequence[View] = (),
+    blocks: Sequence[str] | None = None,
+    subsets: Sequence[AnswerSubset] = (),
 ) -> EvaluationSet:
     """Read, grade and embed answer sets, and compute their features and scores.
 
@@ -85,7 +84,7 @@ def load_evaluation_set(
     if not bool(known.any()):
         raise EvaluationError(f"{path}: none of {len(known)} answer sets has a label or gold answers to grade by")
     records = [record for record, keep in zip(data.table.records(), known.tolist(), strict=True) if keep]
-    tensors = compute_tensors(data.table, known, records, extract, subsets=subsets, scores=scores, nli=nli)
+    tensors = compute_tensors(data.runs(), known, records, extract, subsets=subsets, scores=scores, nli=nli)
     return _assemble(path, data, known, records, extract, tensors)
 
 

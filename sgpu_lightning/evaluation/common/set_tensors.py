@@ -1,8 +1,8 @@
-"""Features and scores of the labelled answer sets of a table, computed run by run."""
+"""Features and scores of the labelled answer sets of a file or store, computed run by run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_scores
-from sgpu_lightning.data.table import AnswerTable
-from sgpu_lightning.features.batch import View
+from sgpu_lightning.features.answer_subsets import AnswerSubset
+from sgpu_lightning.features.batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
 
 
@@ -33,19 +33,19 @@ class SetTensors:
 
 
 def compute_tensors(
-    table: AnswerTable,
+    runs: Iterable[AnswerBatch],
     known: Tensor,
     records: Sequence[AnswerSet],
     extract: AnswerFeatures,
     *,
-    subsets: Sequence[View] = (),
+    subsets: Sequence[AnswerSubset] = (),
     scores: Sequence[str] | None = None,
     nli: NLI | None = None,
 ) -> SetTensors:
     """Compute features and scores of the labelled answer sets.
 
     Args:
-        table: All answer sets of a file or store.
+        runs: All answer sets of a file or store with their vectors, in order of position.
         known: True for labelled answer sets, bool [all].
         records: Records of the labelled answer sets, [n].
         extract: Computes the features of a batch.
@@ -56,7 +56,7 @@ def compute_tensors(
     features: list[list[Tensor]] = [[] for _ in range(1 + len(subsets))]
     scored, tables = [], []
     start = 0
-    for run in table.runs():
+    for run in runs:
         part = run.take(known[run.index].nonzero().squeeze(1))
         if not len(part):
             continue

@@ -15,7 +15,7 @@ from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.methods import HeldOutPredictions
 from sgpu_lightning.evaluation.common.set_reader import read
 from sgpu_lightning.evaluation.curves.curve_points import Point, mean_of_metrics, measure, whole_groups
-from sgpu_lightning.features.batch import View, view_weight
+from sgpu_lightning.features.answer_subsets import AnswerSubset, subset_weight
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.gp.inducing_points import default_inducing
@@ -64,8 +64,8 @@ def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:
 def _load(path: str | Path, settings: AnswerSettings) -> EvaluationSet:
     """Load a file with its random answer subsets, followed by those of each number of answers."""
     first = settings.seed * (1 + settings.subsets + max(settings.answers))
-    subsets = [View(first + 1 + i, _FEWEST) for i in range(settings.subsets)]
-    subsets += [View(first + 1 + settings.subsets + n, n, n) for n in settings.answers]
+    subsets = [AnswerSubset(first + 1 + i, _FEWEST) for i in range(settings.subsets)]
+    subsets += [AnswerSubset(first + 1 + settings.subsets + n, n, n) for n in settings.answers]
     return read(path, settings, scores=[], subsets=subsets)
 
 
@@ -76,7 +76,7 @@ def _fit(data: EvaluationSet, subsets: Sequence[Tensor], train: Tensor) -> Froze
         data.labels[train].repeat(len(subsets)),
         data.widths,
         num_inducing=default_inducing(several_views=len(subsets) > 1),
-        weight=view_weight(data.weight(train), len(train), len(subsets)),
+        weight=subset_weight(data.weight(train), len(train), len(subsets)),
         agreement=data.agreement,
     )
     return fitted.freeze()
