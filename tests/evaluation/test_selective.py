@@ -144,7 +144,10 @@ class TestVerb:
     def test_in_sample_predictions_alone_are_refused(self, tmp_path, capsys):
         path = self.write(tmp_path / "p.jsonl", [{"p_correct": 0.9, "label": 1, "held_out": False}] * 50)
         assert main(["select", str(path)]) == 1
-        assert "50 are of groups the predictor was fitted on, which would make an in-sample" in capsys.readouterr().err
+        assert (
+            "50 are of groups the predictor was fitted on, which would make the threshold in-sample"
+            in capsys.readouterr().err
+        )
 
     def test_a_file_that_does_not_say_what_was_held_out_is_taken_at_its_word(self, tmp_path, capsys):
         path = self.write(tmp_path / "p.jsonl", [{"p_correct": 0.9, "label": 1}] * 50)

@@ -29,14 +29,14 @@ def compare(
     from rich.progress import track
 
     from sgpu_lightning.console import make_console
-    from sgpu_lightning.evaluation.common.prediction_cache import ForecastCache
-    from sgpu_lightning.evaluation.common.tables import save, show
+    from sgpu_lightning.evaluation.common.prediction_cache import PredictionCache
+    from sgpu_lightning.evaluation.compare.compare_tables import save, show
     from sgpu_lightning.evaluation.compare.comparison import compare_set
 
     chosen = CompareSettings(**settings)
     check_sizes("rows", [rows], 0)
     torch.set_num_threads(1)  # fits of a GP are many tiny operations
-    cache = ForecastCache(cache_dir)
+    cache = PredictionCache(cache_dir)
     console = make_console()
     results = [compare_set(path, chosen, cache) for path in track(answers, description="compare", console=console)]
     for table in show(results, rows):

@@ -24,9 +24,10 @@ def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settin
         rows: Unsupervised scores shown, the best by AUROC.
         settings: See `LabelSettings`.
     """
-    from sgpu_lightning.evaluation.common.evaluation_set import read
+    from sgpu_lightning.evaluation.common.set_reader import read
     from sgpu_lightning.evaluation.common.tables import rich_table
-    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets, save
+    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets
+    from sgpu_lightning.evaluation.curves.curve_tables import save
     from sgpu_lightning.evaluation.curves.label_curve import LabelCurve, against_best, shorten
 
     chosen = LabelSettings(**settings)
@@ -63,7 +64,8 @@ def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> No
     """
     from sgpu_lightning.evaluation.common.tables import rich_table
     from sgpu_lightning.evaluation.curves.answer_curve import answer_points, with_differences
-    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets, save
+    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets
+    from sgpu_lightning.evaluation.curves.curve_tables import save
 
     chosen = AnswerSettings(**settings)
     console = _start()

@@ -40,11 +40,13 @@ def transfer(
 
     from sgpu_lightning.console import make_console
     from sgpu_lightning.errors import EvaluationError
-    from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, read
+    from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
+    from sgpu_lightning.evaluation.common.set_reader import read
     from sgpu_lightning.evaluation.transfer.plan import check_pair, leave_one_out_pairs, load_sets, matrix_pairs
     from sgpu_lightning.evaluation.transfer.source_fits import SourceFits
+    from sgpu_lightning.evaluation.transfer.transfer_files import save
     from sgpu_lightning.evaluation.transfer.transfer_pair import transfer as measure_transfer
-    from sgpu_lightning.evaluation.transfer.transfer_tables import save, show
+    from sgpu_lightning.evaluation.transfer.transfer_tables import show
 
     given = (answers or [], sources or [], targets or [])
     if leave_one_out is None and (not sources or not targets or answers):
