@@ -15,7 +15,7 @@ from torch import Tensor
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.evaluation.common.methods import gp_method
 from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
-from sgpu_lightning.gp.cluster_weights import group_weight, intraclass_correlation, variants_of
+from sgpu_lightning.gp.cluster_weights import cluster_ids, design_effect_weights, intraclass_correlation
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.fitting import fit

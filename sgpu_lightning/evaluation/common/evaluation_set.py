@@ -12,7 +12,7 @@ from torch import Tensor
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.baselines import ScoreTable
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.cluster_weights import design_effect_weights
 
 
 @dataclass(kw_only=True)
@@ -24,7 +24,7 @@ class EvaluationSet:
         ids: Record ids, [n].
         labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
         groups: Groups that must not be split apart, [n].
-        variants: Clusters of one model's answers to variants of one question, int64 [n]; see `variants_of`.
+        variants: Clusters of one model's answers to variants of one question, int64 [n]; see `cluster_ids`.
         models: Names of the models that answered.
         datasets: Names of the datasets that the questions come from.
         modalities: ``text``, ``image`` or both.
@@ -70,7 +70,7 @@ class EvaluationSet:
         return float(self.labels.mean())
 
     def weight(self, rows: Tensor, features: Tensor | None = None) -> Tensor | None:
-        """Weight of each row in a fit, which is below one for clusters of variants; see `group_weight`.
+        """Weight of each row in a fit, which is below one for clusters of variants; see `design_effect_weights`.
 
         Args:
             rows: Rows to fit on, int64 [m].

@@ -16,7 +16,8 @@ from sgpu_lightning.evaluation.common.prediction_cache import OutOfFoldPredictio
 from sgpu_lightning.evaluation.common.set_reader import read
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, unit_ranks
 from sgpu_lightning.metrics.functional.bootstrap_results import compare_resampled
-from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, MetricRow, in_table, names
+from sgpu_lightning.metrics.metric_row import MetricRow
+from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, in_table, names
 
 TESTED = names("tested")  # metrics with intervals and paired tests
 _PLATT = ("ece", "brier")  # metrics that are also computed of Platt's calibration

@@ -75,7 +75,7 @@ def _fit(data: EvaluationSet, subsets: Sequence[Tensor], train: Tensor) -> Froze
         torch.cat([features[train] for features in subsets]),
         data.labels[train].repeat(len(subsets)),
         data.widths,
-        num_inducing=default_inducing(several_views=len(subsets) > 1),
+        num_inducing=default_inducing(answer_subsets=len(subsets) > 1),
         weight=subset_weight(data.weight(train), len(train), len(subsets)),
         agreement=data.agreement,
     )
