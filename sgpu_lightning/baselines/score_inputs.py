@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sgpu_lightning.answers.normalisation import normalise
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import majority_index
+from sgpu_lightning.answers.scored_answer import majority_index
 from sgpu_lightning.answers.storage.vectors import VectorShard
 from sgpu_lightning.baselines.nli import NLI, NLIMatrices, nli_matrices
 from sgpu_lightning.baselines.stored import StoredNumbers

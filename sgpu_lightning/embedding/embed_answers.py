@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorDtype, VectorShard, VectorSpec
 from sgpu_lightning.embedding.embedding_cache import CachedEncoder

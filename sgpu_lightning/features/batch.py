@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.seeding import generator_of
 
 _Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgpu_lightning.answers.grading.grader import Verdict
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 from sgpu_lightning.errors import SGPUError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sgpu_lightning.answers.reader import read_answers
 from sgpu_lightning.answers.record import RecordError
-from sgpu_lightning.answers.storage.shards import ORPHAN_AGE
+from sgpu_lightning.answers.storage.orphans import ORPHAN_AGE
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.answers.storage.vectors import VectorError, VectorShard
 from tests.answers.helpers import encoder, hidden, random_shard, record, several_records

@@ -75,7 +75,7 @@ def test_a_file_that_may_not_grow_is_a_clear_error_and_the_store_intact(store):
     assert "cannot be written (" in said
     assert "File too large" in said
     assert said.endswith(
-        "what the store had before is whole: make room or give the right to write, then run again to go on"
+        "the data already in the store is intact: free disk space or grant write permission, then run again to continue"
     )
     assert_intact_and_resumable(store, before)
 

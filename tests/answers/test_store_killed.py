@@ -102,7 +102,7 @@ def test_a_run_that_fails_at_any_file_adds_nothing(tmp_path, monkeypatch, step):
         store.append([record("second")], {spec.name: vectors for spec in specs})
         assert store.ids() == {"first", "second"}
         return
-    with pytest.raises(StoreError, match=r"cannot be written \(disk full\); what the store had before is whole"):
+    with pytest.raises(StoreError, match=r"cannot be written \(disk full\); the data already in the store is intact"):
         store.append([record("second")], {spec.name: vectors for spec in specs})
     assert AnswerStore.open(tmp_path).ids() == {"first"}
     assert not list(tmp_path.rglob("*.partial"))

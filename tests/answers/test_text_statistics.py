@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from tests.answers.helpers import record
 
 
