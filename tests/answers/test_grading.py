@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from sgpu_lightning.answers import grading
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.answers.grading import (
     GRADERS,
     Verdict,
@@ -45,6 +47,30 @@ from tests.answers.helpers import record
 def test_graders(answer, gold, exact, alias):
     assert exact_match(answer, gold) is exact
     assert alias_match(answer, gold) is alias
+
+
+def test_graders_are_listed_in_the_order_of_the_documentation():
+    assert list(GRADERS) == [
+        "exact", "alias", "squad_f1", "rouge_l", "vqa", "multiple_choice", "number", "class_name",
+    ]  # fmt: skip
+
+
+def test_a_new_file_among_the_graders_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "GRADERS", dict(GRADERS))
+    monkeypatch.setattr(registry, "_POSITIONS", dict(registry._POSITIONS))
+    monkeypatch.setattr(grading, "__path__", [*grading.__path__, str(tmp_path)])
+    (tmp_path / "palindromes_of_a_test.py").write_text(
+        "from sgpu_lightning.answers.grading.registry import add_grader\n"
+        "add_grader('palindrome', lambda answer, gold: answer == answer[::-1])\n"
+    )
+    import_submodules("sgpu_lightning.answers.grading")
+    assert list(registry.GRADERS) == [*GRADERS, "palindrome"]
+    assert get_grader("palindrome")("anna", []) is True
+
+
+def test_a_built_in_name_is_taken_once():
+    with pytest.raises(ValueError, match="grader name 'vqa' is taken: built-in graders are exact, alias"):
+        registry.add_grader("vqa", exact_match)
 
 
 @pytest.mark.parametrize("name", GRADERS)
