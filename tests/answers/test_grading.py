@@ -27,7 +27,7 @@ from tests.answers.helpers import record
         ("Paris", ["Rome", "Paris"], True, True),
         ("Lyon", ["Paris", "Rome"], False, False),
         ("It was Paris.", ["Paris"], False, True),
-        ("New", ["New York"], False, False),  # the answer is never looked for in the gold
+        ("New", ["New York"], False, False),  # an answer contained in a gold answer does not count
         ("New York City", ["New York"], False, True),
         ("Parisian", ["Paris"], False, False),  # whole words only
         ("York, New", ["New York"], False, False),
@@ -38,7 +38,7 @@ from tests.answers.helpers import record
         ("", [""], True, True),
         ("Paris", [], False, False),
         ("A", ["A"], True, True),
-        ("", ["A"], False, False),  # option A is no empty answer
+        ("", ["A"], False, False),  # option A is not an empty answer
         ("The", ["A"], False, False),
         ("-", ["+"], False, False),
         ("Paris", ["?"], False, False),
@@ -98,7 +98,7 @@ def test_bad_options_are_named(name, options, message):
 
 
 class Lenient:
-    """A grader of records, as a judge is one."""
+    """A grader that reads whole records, like an LLM judge."""
 
     def __init__(self, word="judge", model=None):
         self.word = word

@@ -1,4 +1,4 @@
-"""Grading files and stores, agreement between labels, and ``sgpu label`` as a user meets it."""
+"""Grading of files and stores, agreement of labels, and ``sgpu label`` as a user runs it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cells(line):
 
 
 def table(out, first):
-    """The row of a printed table that begins so."""
+    """The row of a printed table that begins with the given text."""
     return next(cells(line) for line in out.splitlines() if "│" in line and cells(line)[0] == first)
 
 
@@ -209,7 +209,7 @@ class TestLabel:
 @pytest.mark.data
 @pytest.mark.parametrize(("dataset", "least", "most"), [("triviaqa", 0.94, 0.97), ("sciq", 0.74, 0.83)])
 def test_the_alias_grader_s_agreement_with_judged_labels(real_answers, dataset, least, most, capsys):
-    # Measured: 0.95 to 0.96 on TriviaQA, 0.75 to 0.82 on SciQ, where right answers are often worded otherwise.
+    # Measured: 0.95 to 0.96 on TriviaQA, 0.75 to 0.82 on SciQ, where right answers are often worded differently.
     files = [path for path in sorted(real_answers.glob(f"{dataset}__*")) if "llama-13b" not in path.name]
     assert files
     for path in files:

@@ -1,4 +1,4 @@
-"""Stores and answer files that an earlier version wrote: they are read as before, and can be continued."""
+"""Stores and answer files of an earlier version are read as before, and stores can be continued."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgpu_lightning.answers.labelling import write_records
 
 LEGACY = Path(__file__).parents[1] / "legacy"
 SHARD = "00000-0-df56f195.parquet"
-# Of what the version that wrote the store read from it.
+# SHA-256 of the content as read by the version that wrote the store.
 RECORDS = "ba681efd99e40b12a71d5cec44903e688ff9881af513e2589f40da230a5c0bad"
 VECTORS = {
     "layer1-last": "ec04617e2918af817e48e91d968ba6b6d41b01239469331c5773edfe708da96b",

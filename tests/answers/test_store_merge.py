@@ -1,4 +1,4 @@
-"""Several stores made one."""
+"""Merging of several stores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store_of(path, *shards, dtype="float32", specs=(HIDDEN,), source=SETTINGS):
 
 
 def content(store):
-    """Record and vectors of each id; an id that is there twice shows."""
+    """Record and vectors of each id; a repeated id is visible."""
     found = []
     for shard in store.shards:
         for name in store.vector_specs:

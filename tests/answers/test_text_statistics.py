@@ -1,4 +1,4 @@
-"""What texts tell of an answer set."""
+"""Statistics of the texts of an answer set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eight benchmarks on rows of their true schemas, as a download of the hub's repository has them."""
+"""The eight benchmarks, on rows of their real schemas, laid out as in a download of the hub's repository."""
 
 from __future__ import annotations
 

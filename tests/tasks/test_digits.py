@@ -76,7 +76,7 @@ def test_a_clear_image_shows_the_source_enlarged(asked):
         small = pixels[::step, ::step]
         assert np.array_equal(small.repeat(step, 0).repeat(step, 1), pixels)
         errors.append(small / 255 - images[source_of(question)])
-    # Clipping at paper and ink takes half of the noise away where the source is quite white or black.
+    # Clipping to [paper, ink] removes half of the noise where the source is fully white or black.
     assert 0.5 * STRENGTHS[0].noise < np.std(errors) < STRENGTHS[0].noise
 
 
