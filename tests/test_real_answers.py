@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sgpu_lightning import AnswerDataModule, SGPUModule, fit, read_answers
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.metrics.functional import auroc
 
 pytestmark = pytest.mark.data

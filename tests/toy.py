@@ -12,7 +12,7 @@ import torch
 from sgpu_lightning.answers.record import AnswerSet, parse_record
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorShard, VectorSpec
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.features.answer_batch import AnswerBatch, TextBatch
 
 WORDS = ["red", "blue", "green", "seven", "Paris", "a dog", "the sea", "gold", "north", "Monday"]

@@ -1,1 +1,1 @@
-"""Answer sets: the record, the store, grading and the scored answer."""
+"""Answer sets: the record, the store, grading and the scored answer. This package imports no other stage."""

@@ -1,16 +1,14 @@
-"""Grading whole files and stores, and how far two ways of labelling agree."""
+"""Grading of whole files and stores, and the agreement of two labellings of the same records."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 from sgpu_lightning.answers.grading import DEFAULT_GRADER, Grader, Verdict, get_grader, grade_records
+from sgpu_lightning.answers.json_lines import write_json_lines
 from sgpu_lightning.answers.reader import OnError, Skipped, read_answers
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.store import AnswerStore
@@ -25,12 +23,20 @@ Labels = Sequence[int | None]
 def read_records(
     path: Path, on_error: OnError = "raise", skipped: Skipped | None = None
 ) -> tuple[list[AnswerSet], str]:
-    """The answer sets of a file or store, and the name of the grader that fits them.
+    """Read the answer sets of a file or store, and the name of the grader that suits them.
+
+    Args:
+        path: A file of records, or the folder of a store.
+        on_error: ``raise`` at a bad record of a file, or ``skip`` it.
+        skipped: Collects the messages of the records that ``skip`` leaves out; None discards them.
+
+    Returns:
+        The records, and the grader that the store's task names, else the default grader.
 
     Raises:
-        RecordError: At a bad record of a file, unless they are skipped.
-        StoreError: If the folder is no store.
-        SGPUError: If there are none.
+        RecordError: At a bad record of a file, unless bad records are skipped.
+        StoreError: If the folder is not a store.
+        SGPUError: If there are no records.
     """
     grader = DEFAULT_GRADER
     if path.is_dir():
@@ -44,10 +50,17 @@ def read_records(
 
 
 def other_labels(records: Sequence[AnswerSet], against: str) -> Labels:
-    """Labels to compare with: the records' own for ``label``, else those of the grader of that name.
+    """Labels to compare with: the records' own labels for ``label``, else the verdicts of a grader.
+
+    Args:
+        records: The records.
+        against: ``label``, or the name of a grader.
+
+    Returns:
+        One label per record; None where there is none.
 
     Raises:
-        SGPUError: If no record has one, or there is no such grader.
+        SGPUError: If no record has a label, or the grader is unknown.
     """
     if against == OWN_LABELS:
         labels = [record.label for record in records]
@@ -59,20 +72,21 @@ def other_labels(records: Sequence[AnswerSet], against: str) -> Labels:
 
 
 def labels_of(verdicts: Iterable[Verdict]) -> list[int | None]:
-    """1, 0, or None where there is no verdict."""
+    """Labels of the verdicts: 1 right, 0 wrong, None where there is no verdict."""
     return [None if verdict.correct is None else int(verdict.correct) for verdict in verdicts]
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two ways of labelling agree, over the records that both label.
+    """Agreement of two labellings, over the records that both label.
 
     Args:
-        both_right: Records that both call right.
-        only_first: Records that only the first calls right.
-        only_second: Records that only the second calls right.
-        both_wrong: Records that both call wrong.
-        kappa: Cohen's kappa: 1 full agreement, 0 no more than by chance; NaN where there is nothing to agree on.
+        both_right: Number of records that both label right.
+        only_first: Number of records that only the first labels right.
+        only_second: Number of records that only the second labels right.
+        both_wrong: Number of records that both label wrong.
+        kappa: Cohen's kappa: 1 for full agreement, 0 for no more agreement than by chance; NaN where only one class,
+            or no record, is labelled.
     """
 
     both_right: int
@@ -83,29 +97,41 @@ class Agreement:
 
     @property
     def count(self) -> int:
-        """Records that both label."""
+        """Number of records that both label."""
         return self.both_right + self.only_first + self.only_second + self.both_wrong
 
     @property
-    def share(self) -> float:
-        """Share of those on which both agree, in [0, 1]; NaN where there are none."""
+    def proportion(self) -> float:
+        """Proportion of those records on which both agree, in [0, 1]; NaN where there are none."""
         return (self.both_right + self.both_wrong) / self.count if self.count else float("nan")
 
 
 def compare_labels(first: Labels, second: Labels) -> Agreement:
-    """How far two ways of labelling the same records agree."""
+    """Measure the agreement of two labellings of the same records.
+
+    Args:
+        first: One label per record; None where unknown.
+        second: As ``first``, for the same records in the same order.
+    """
     from sklearn.metrics import cohen_kappa_score
 
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     kappa = float("nan")
-    if len({label for pair in pairs for label in pair}) == 2:  # with one class there is no chance to correct for
+    if len({label for pair in pairs for label in pair}) == 2:  # kappa is undefined for one class
         kappa = float(cohen_kappa_score([a for a, _ in pairs], [b for _, b in pairs]))
     return Agreement(pairs.count((1, 1)), pairs.count((1, 0)), pairs.count((0, 1)), pairs.count((0, 0)), kappa)
 
 
 def with_verdict(record: AnswerSet, verdict: Verdict, grader: Grader, name: str) -> AnswerSet:
-    """The record with the verdict as its label; ``meta["grading"]`` says whose it is and what the label was."""
-    if hasattr(grader, "apply"):  # a judge keeps more than its verdict
+    """The record with the verdict as its label; ``meta["grading"]`` names the grader and keeps the previous label.
+
+    Args:
+        record: The record.
+        verdict: The verdict on its scored answer.
+        grader: The grader; its method ``apply(record, verdict)`` is used instead where it has one.
+        name: The grader's name, for ``meta["grading"]``.
+    """
+    if hasattr(grader, "apply"):  # an LLM judge stores its model and reason as well
         return cast("AnswerSet", grader.apply(record, verdict))
     grading = {"grader": name, "label_before": record.label} | ({"reason": verdict.reason} if verdict.reason else {})
     (label,) = labels_of([verdict])
@@ -113,37 +139,22 @@ def with_verdict(record: AnswerSet, verdict: Verdict, grader: Grader, name: str)
 
 
 def write_records(path: Path, records: Iterable[AnswerSet]) -> int:
-    """Write records as JSON Lines to a file that appears only when it is whole.
-
-    Returns:
-        How many were written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    count = 0
-    try:
-        # Half characters, which ``meta`` may hold, as JSON spells them.
-        opened = (gzip.open if path.suffix == ".gz" else open)(
-            partial, "wt", encoding="utf-8", errors="backslashreplace"
-        )
-        with cast("IO[str]", opened) as stream:
-            for record in records:
-                stream.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    """Write records as JSON Lines; see `write_json_lines`. Returns the number of records written."""
+    return write_json_lines(path, (record.to_dict() for record in records))
 
 
 def check_out(out: Path, source: Path) -> None:
-    """Refuse an output that would not be read as records, or that would change what is graded.
+    """Refuse an output file that could not be read as records, or that would overwrite the graded records.
+
+    Args:
+        out: The output file.
+        source: The graded file or store.
 
     Raises:
-        SGPUError: Saying what to give instead.
+        SGPUError: If the name does not end in ``.jsonl`` or ``.jsonl.gz``, or the file is, or is in, ``source``.
     """
     if not out.name.endswith(_SUFFIXES) or out.is_dir():
         raise SGPUError(f"--out {out}: expected the name of a {' or '.join(_SUFFIXES)} file")
     inside = out.resolve()
     if inside == source.resolve() or source.resolve() in inside.parents:
-        raise SGPUError(f"--out {out}: expected another file than what is graded, {source}, which is left as it is")
+        raise SGPUError(f"--out {out}: expected a file other than the graded input {source}, which stays unchanged")

@@ -1,4 +1,4 @@
-"""Normalisation of answers: which two texts count as the same answer."""
+"""Normalisation of answers: two texts with the same normal form count as the same answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 def normalise(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces (SQuAD's rule, after Unicode NFKC).
 
-    Where that leaves nothing ("A", "+"), articles and then punctuation stay: option A is no empty answer.
+    If nothing is left ("A", "+"), articles are kept, and if still nothing is left, punctuation too: option "A" is not
+    an empty answer.
     """
     lower = unicodedata.normalize("NFKC", text).lower()
     plain = lower.translate(_PUNCTUATION)

@@ -1,4 +1,4 @@
-"""Read answer sets from files of records."""
+"""Reading of answer sets from files of records."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ KEPT_MESSAGES = 10_000
 
 @dataclass
 class Skipped:
-    """What ``on_error="skip"`` left out.
+    """Bad records that ``on_error="skip"`` left out.
 
     Args:
-        messages: One for each record, of the first `KEPT_MESSAGES`: a file may have millions.
-        count: How many records.
+        messages: The error messages of the first `KEPT_MESSAGES` bad records; a file may have millions.
+        count: Number of bad records.
     """
 
     messages: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, message: str) -> None:
-        """Count one, and keep its message."""
+        """Count a bad record and keep its message."""
         self.count += 1
         if len(self.messages) < KEPT_MESSAGES:
             self.messages.append(message)
 
     def summary(self, most: int = 5) -> str:
-        """The count and the first few messages."""
+        """The count and the first ``most`` messages, one a line."""
         shown = "\n".join(f"  {message}" for message in self.messages[:most])
         more = f"\n  ... and {self.count - most} more" if self.count > most else ""
         return f"left out {self.count} bad records:\n{shown}{more}"
@@ -42,27 +42,27 @@ class Skipped:
 def read_answers(
     path: str | Path, *, on_error: OnError = "raise", skipped: Skipped | None = None
 ) -> Iterator[AnswerSet]:
-    """Yield the answer sets of a .jsonl, .jsonl.gz or .parquet file in their order.
+    """Yield the answer sets of a .jsonl, .jsonl.gz or .parquet file in order.
 
     Args:
-        path: The file. ``dataset`` defaults to its name without suffixes.
-        on_error: ``raise`` at the first bad record, or ``skip`` it.
-        skipped: Collects what ``skip`` leaves out.
+        path: The file. A record's ``dataset`` defaults to the file's name without suffixes.
+        on_error: ``raise`` at the first bad record, or ``skip`` bad records.
+        skipped: Collects the messages of the records that ``skip`` leaves out; None discards them.
 
     Raises:
-        RecordError: Naming file and line of a bad record, or of an id that came before.
+        RecordError: At a bad record or a repeated id; names file and line.
     """
     seen: dict[str, str] = {}
 
-    def refuse_again(record: AnswerSet, where: str) -> None:
-        """Refuse a record whose id was there before."""
+    def refuse_duplicate(record: AnswerSet, where: str) -> None:
+        """Refuse a record whose id occurred before."""
         if record.id in seen:
             raise RecordError(
                 f"{where}: duplicate id '{record.id}', first seen at {seen[record.id]}; ids must be unique"
             )
         seen[record.id] = where
 
-    yield from stream_answers(path, on_error=on_error, skipped=skipped, check=refuse_again)
+    yield from stream_answers(path, on_error=on_error, skipped=skipped, check=refuse_duplicate)
 
 
 def stream_answers(
@@ -72,16 +72,18 @@ def stream_answers(
     skipped: Skipped | None = None,
     check: Callable[[AnswerSet, str], None] | None = None,
 ) -> Iterator[AnswerSet]:
-    """Yield answer sets as `read_answers` does, in memory that does not grow with the file: an id may come twice.
+    """Yield answer sets as `read_answers` does, without checking that ids are unique.
+
+    Memory does not grow with the file.
 
     Args:
-        path: See `read_answers`.
-        on_error: Likewise.
-        skipped: Likewise.
-        check: Refuses a record by a `RecordError`, given where it stands.
+        path: The file. A record's ``dataset`` defaults to the file's name without suffixes.
+        on_error: ``raise`` at the first bad record, or ``skip`` bad records.
+        skipped: Collects the messages of the records that ``skip`` leaves out; None discards them.
+        check: Called with each record and its place (file and line); raises `RecordError` to refuse the record.
 
     Raises:
-        RecordError: Naming file and line of a bad record.
+        RecordError: At a bad record; names file and line.
     """
     path = Path(path)
     dataset = path.name.split(".")[0]

@@ -1,6 +1,6 @@
-"""The record: one question, the answers a model gave, and whether the scored one is right.
+"""The record: one question, the answers a model gave, and whether the scored answer is right.
 
-This is the data contract every stage shares. The keys are listed in docs/record.md.
+Every stage shares this data contract. docs/record.md lists the keys.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MIN_ANSWERS = 2
 
 
 class RecordError(SGPUError):
-    """A record that breaks the contract: says where, which key, what was expected and what was got."""
+    """A record that breaks the contract; the message names the place, the key, what was expected and what was got."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +27,18 @@ class AnswerSet:
     Args:
         id: Unique within a file or store.
         answers: The N >= 2 sampled answers.
-        question: The question's text; may be empty when only answers are at hand.
-        context: A passage the question is about.
-        greedy: The deterministic answer.
-        gold: Accepted right answers.
-        label: 1 the scored answer is right, 0 wrong, None unknown.
-        dataset: Where the question comes from.
-        model: Who answered.
+        question: The question's text; may be empty if only the answers are known.
+        context: Passage that the question is about; None if there is none.
+        greedy: The deterministic answer; None if it was not generated.
+        gold: Accepted right answers; None if unknown.
+        label: 1 if the scored answer is right, 0 if it is wrong, None if unknown.
+        dataset: Name of the dataset that the question comes from.
+        model: Name of the model that answered.
         modality: ``text``, or ``image`` for image and text.
-        group: Questions that must not be split apart share one; see `group_key`.
-        logprobs: Summed log-probability (nats) of each answer, [N].
-        image: Path or URL of the question's image.
-        meta: Everything else the record carried.
+        group: Key shared by questions that must not be split apart; None for the default, see `group_key`.
+        logprobs: Summed log-probability of each answer in nats, [N]; None if unknown.
+        image: Path or URL of the question's image; None if there is none.
+        meta: All other keys of the record.
     """
 
     id: str
@@ -58,8 +58,15 @@ class AnswerSet:
 
     @property
     def group_key(self) -> str:
-        """What splits keep together: ``group``, else the question text, else the id."""
+        """Key of the records that splits keep together: ``group``, else the question text, else the id."""
         return self.group or self.question or self.id
+
+    def content_hash(self) -> int:
+        """Hash of the content that must not change under one id; comparable within one process only.
+
+        A hash instead of the content, so that the hashes of a large store fit in memory.
+        """
+        return hash((self.question, self.answers, self.greedy, self.gold, self.label))
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-ready keys and values."""
@@ -73,14 +80,14 @@ _OPTIONAL_TEXT_KEYS = ("context", "greedy", "group", "image")
 
 
 def parse_record(row: object, where: str = "record") -> AnswerSet:
-    """Check one decoded record and make it an `AnswerSet`.
+    """Check one decoded record and convert it to an `AnswerSet`.
 
     Args:
         row: The decoded JSON object or Parquet row. Unknown keys are kept in ``meta``.
-        where: Named in errors, for example ``answers.jsonl:12``.
+        where: Place of the row, for error messages, for example ``answers.jsonl:12``.
 
     Raises:
-        RecordError: Naming ``where``, the key, what was expected and what was got.
+        RecordError: If the row breaks the contract; names ``where``, the key, what was expected and what was got.
     """
     if not isinstance(row, Mapping):
         raise RecordError(f"{where}: expected a JSON object, got {show_value(row)}")
@@ -88,7 +95,7 @@ def parse_record(row: object, where: str = "record") -> AnswerSet:
     unknown = {key: value for key, value in row.items() if key not in KEYS}
     meta = _parse_meta(known.pop("meta", {}), unknown, where)
     if row.get("id") is None:
-        raise RecordError(f"{where}: key 'id' is missing: expected a string, unique in the file")
+        raise RecordError(f"{where}: key 'id' is missing: expected a string that is unique in the file")
     identity = require_text(row["id"], where, "id")
     if not identity:
         raise RecordError(f"{where}: key 'id': expected a non-empty string, got ''")
@@ -109,16 +116,22 @@ def parse_record(row: object, where: str = "record") -> AnswerSet:
 
 
 def require_text(value: object, where: str, key: str) -> str:
-    """The value, if it is text that a file can hold.
+    """Return the value if it is valid Unicode text.
+
+    Args:
+        value: The value.
+        where: Place of the record, for error messages.
+        key: Key of the value, for error messages.
 
     Raises:
-        RecordError: Naming ``where``, the key, what was expected and what was got.
+        RecordError: If the value is not a string or holds a lone surrogate; names ``where``, the key, what was
+            expected and what was got.
     """
     if not isinstance(value, str):
         raise RecordError(f"{where}: key '{key}': expected a string, got {show_value(value)}")
     try:
         value.encode()
-    except UnicodeEncodeError as error:  # JSON can spell half a character, which no file or tokenizer takes
+    except UnicodeEncodeError as error:  # JSON can escape one, but no file or tokenizer accepts it
         raise RecordError(f"{where}: key '{key}': expected Unicode text, got a lone surrogate ({error})") from error
     return value
 

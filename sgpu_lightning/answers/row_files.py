@@ -1,4 +1,4 @@
-"""Decoded rows of JSON Lines (.jsonl, .jsonl.gz) and Parquet files, each with where it stood."""
+"""Reading of decoded rows from JSON Lines (.jsonl, .jsonl.gz) and Parquet files, each with its place."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from typing import IO, Any, cast
 from sgpu_lightning.answers.record import KEYS, RecordError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
-MAX_LINE = 16 * 2**20  # bytes: a line is read whole, and a record is never near that
+MAX_LINE = 16 * 2**20  # bytes; each line is read into memory, and no real record comes near this size
 _PARQUET_BATCH = 1024
 
 
 def is_row_file(path: Path) -> bool:
-    """Whether the file's name is one that `read_rows` can read."""
+    """Whether `read_rows` can read a file of this name."""
     return path.name.endswith(SUFFIXES)
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield ``(where, row)`` for each row; ``where`` names file and line (or row, in Parquet).
+    """Yield ``(where, row)`` for each row; ``where`` names file and line (in Parquet: file and row).
 
-    A row that is not valid JSON is yielded as the `RecordError` that says so, so that a caller may go on
-    after it; nothing after a truncated end can be read, so that raises.
+    A row that is not valid JSON is yielded as a `RecordError` instead of raising it, so that a caller can continue
+    with the next row. A truncated file raises, because nothing after its end can be read.
+
+    Args:
+        path: A .jsonl, .jsonl.gz or .parquet file.
 
     Raises:
-        FileNotFoundError: If the file is not there.
-        RecordError: If the suffix is unknown, a compressed file ends early or the file is no Parquet or gzip file.
+        FileNotFoundError: If the file does not exist.
+        RecordError: If the suffix is unknown, a compressed file is truncated, or the content is not Parquet or gzip.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -52,7 +55,7 @@ def _read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 where = f"{path}:{number + 1}"
                 if len(line) > MAX_LINE:
                     number += 1
-                    _pass_over(stream)
+                    _skip_line(stream)
                     yield (
                         where,
                         RecordError(f"{where}: expected a record of at most {MAX_LINE:,} bytes, got a longer line"),
@@ -70,15 +73,15 @@ def _read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 yield where, _decode(line, where)
 
 
-def _pass_over(stream: IO[bytes]) -> None:
-    """Read to the line's end, a piece at a time."""
+def _skip_line(stream: IO[bytes]) -> None:
+    """Read to the end of the line in pieces, without keeping it in memory."""
     while (piece := stream.readline(MAX_LINE)) and not piece.endswith(b"\n"):
         pass
 
 
 def _decode(line: bytes, where: str) -> Any:
     try:
-        # Without the line end, or an object cut off there would be reported at column 1 of the next line.
+        # The line end is stripped: otherwise an object that ends too early is reported at column 1 of the next line.
         return json.loads(line.decode("utf-8-sig").rstrip())
     except UnicodeDecodeError as error:
         return RecordError(f"{where}: expected UTF-8 text, got a byte that is not ({error})")
@@ -88,7 +91,7 @@ def _decode(line: bytes, where: str) -> Any:
         )
     except RecursionError:
         return RecordError(f"{where}: JSON nested too deeply to read; expected a flat record")
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # an integer of thousands of digits
         return RecordError(f"{where}: broken JSON: {error}; expected one object on the line")
 
 
@@ -109,9 +112,10 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _json_ready(row: dict[str, Any], where: str) -> dict[str, Any] | RecordError:
-    """Parquet has dates, decimals and bytes that JSON has not: in unknown columns they become text.
+    """Convert a Parquet row to JSON types.
 
-    It has no free-form object: stores keep ``meta`` as JSON text.
+    Parquet has dates, decimals and bytes, which JSON lacks: in unknown columns they become text. Parquet has no
+    free-form object: stores keep ``meta`` as JSON text, which is decoded here.
     """
     row = {key: value if key in KEYS else json.loads(json.dumps(value, default=str)) for key, value in row.items()}
     if not isinstance(row.get("meta"), str):

@@ -14,8 +14,8 @@ from torch import Tensor
 from sgpu_lightning.answers.grading import Grader, label_of
 from sgpu_lightning.answers.groups import group_key_hash
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.scored_answer import scored_answer
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.data.sources import Source
 from sgpu_lightning.data.splits import SplitError
 from sgpu_lightning.features.answer_batch import TextBatch

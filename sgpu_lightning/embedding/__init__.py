@@ -1,1 +1,1 @@
-"""External sentence encoders for the black-box setting."""
+"""Sentence encoders for the black-box setting, and caches of their embeddings."""

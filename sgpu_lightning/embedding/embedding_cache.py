@@ -1,4 +1,4 @@
-"""A cache of vectors on disk, keyed by text and encoder revision."""
+"""A cache of embeddings on disk, keyed by text and encoder revision."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sgpu_lightning.embedding.encoder import Encoder
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_LOOKUP = 500  # keys per query; SQLite bounds the number of parameters
-_ENCODE = 4096  # texts between two commits: what an interrupted run loses
+_LOOKUP = 500  # keys per query; SQLite limits the number of parameters
+_ENCODE = 4096  # texts between two commits, which an interrupted run loses at most
 
 
 class CachedEncoder:
-    """An encoder that encodes each distinct text once, and remembers it on disk.
+    """An encoder that encodes each distinct text once and caches its embedding on disk.
 
-    One SQLite file for each encoder revision; safe for several processes at a time.
+    There is one SQLite file per encoder revision; several processes may use it at the same time.
 
     Args:
-        encoder: The encoder behind.
-        folder: Where the cache files are; None for `default_cache_dir`.
+        encoder: The encoder that is called for texts that are not cached.
+        folder: Folder of the cache files; None for ``embeddings`` in `default_cache_dir`.
     """
 
     def __init__(self, encoder: Encoder, folder: Path | None = None) -> None:
@@ -42,7 +42,7 @@ class CachedEncoder:
             database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Vectors of the texts in their order, [n, d]; equal texts get the very same vector."""
+        """Embeddings of the texts in order, float32 [n, d]; equal texts get identical vectors."""
         distinct = list(dict.fromkeys(texts))
         keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in distinct]
         with closing(self._connect()) as database:
@@ -55,7 +55,7 @@ class CachedEncoder:
                 with database:
                     database.executemany(
                         "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
-                        # An encoder that failed once (half precision overflows) gets another chance.
+                        # Vectors that are not finite (half precision overflows) are not cached, to be tried again.
                         ((key, vector.tobytes()) for key, vector in fresh.items() if np.isfinite(vector).all()),
                     )
                 found |= fresh
@@ -63,7 +63,7 @@ class CachedEncoder:
         return np.stack([row[text] for text in texts]) if texts else np.empty((0, self.dim), np.float32)
 
     def _connect(self) -> sqlite3.Connection:
-        # The default journal, not WAL: switching to WAL fails at once where another process is at the file.
+        # The default journal, not WAL: switching to WAL fails immediately while another process uses the file.
         return sqlite3.connect(self.path, timeout=60)
 
     def _look_up(self, database: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Sentence encoders: text to vectors."""
+"""Sentence encoders, which embed texts as vectors."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ OFFLINE_ENCODER = "minilm"
 
 
 class EncoderError(SGPUError):
-    """An encoder that is not there or cannot be loaded."""
+    """An encoder that does not exist or cannot be loaded."""
 
 
 class Encoder(Protocol):
-    """Anything that turns texts into vectors; ``name`` and ``revision`` say what it is."""
+    """The interface of encoders.
+
+    ``name`` and ``revision`` identify the encoder, and ``dim`` is the dimension of its vectors.
+    """
 
     name: str
     revision: str
     dim: int
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Vectors of the texts in their order, [n, d]."""
+        """Embeddings of the texts in order, float32 [n, d]."""
         ...
 
 
@@ -39,12 +42,12 @@ class SentenceTransformerEncoder:
 
     Args:
         name: ``minilm`` for the offline encoder, a folder, or a hub id.
-        revision: Revision to fetch when ``name`` is a hub id.
-        device: Torch device; None chooses.
-        batch_size: Texts at a time.
+        revision: Branch, tag or commit of a hub id; None for the default branch.
+        device: Torch device; None lets sentence-transformers choose.
+        batch_size: Number of texts encoded at a time.
 
     Raises:
-        EncoderError: If there is no such folder or package, or the hub does not give it.
+        EncoderError: If the folder or package does not exist, or the hub does not provide the encoder.
     """
 
     def __init__(
@@ -54,8 +57,8 @@ class SentenceTransformerEncoder:
 
         folder = _local_folder(name)
         try:
-            with _no_bar():
-                # Explicitly no remote code: an encoder is a download like any other.
+            with _without_progress_bar():
+                # No remote code, stated explicitly: an encoder is a download like any other.
                 self._model = SentenceTransformer(
                     str(folder or name), revision=revision, device=device, trust_remote_code=False
                 )
@@ -67,10 +70,10 @@ class SentenceTransformerEncoder:
         self._batch_size = batch_size
         self.name = name
         self.revision = _fingerprint(folder) if folder else self._hub_revision(revision)
-        self.dim = self.encode(["a"]).shape[1]  # the library's method for it has two names
+        self.dim = self.encode(["a"]).shape[1]  # the library's own method has different names in different versions
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Vectors of the texts in their order, [n, d]."""
+        """Embeddings of the texts in order, float32 [n, d]."""
         if not texts:
             return np.empty((0, self.dim), np.float32)
         groups = self._groups(texts)
@@ -86,9 +89,10 @@ class SentenceTransformerEncoder:
         return vectors.astype(np.float32, copy=False)
 
     def _groups(self, texts: Sequence[str]) -> list[list[list[int]]]:
-        """Positions of texts that the model cannot tell apart; these by their number of tokens.
+        """Indices of the texts, grouped by number of tokens and within that by equal tokens.
 
-        A model that ignores case reads "Paris" and "paris" alike; texts of one length need no padding.
+        The result is ``groups[length][distinct text][occurrence]``. Texts with equal tokens are encoded once: a model
+        that ignores case reads "Paris" and "paris" alike. Texts of one length need no padding.
         """
         from transformers import PreTrainedTokenizerBase
 
@@ -110,8 +114,8 @@ class SentenceTransformerEncoder:
 
 
 @contextmanager
-def _no_bar() -> Iterator[None]:
-    """Without transformers' bar over the tensors of a small model, gone before it can be read."""
+def _without_progress_bar() -> Iterator[None]:
+    """Hide transformers' progress bar, which a small model shows too briefly to be read."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.errors import SGPUError, show_value
 
 _Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")

@@ -13,7 +13,7 @@ from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.vectors import describe_specs
 from sgpu_lightning.data.sources import ReadySource
 from sgpu_lightning.embedding.encoder import OFFLINE_ENCODER, Encoder
-from sgpu_lightning.embedding.memory import RememberingEncoder
+from sgpu_lightning.embedding.memory_cache import RememberingEncoder
 from sgpu_lightning.predictor.config import PredictorConfig, PredictorError
 from sgpu_lightning.predictor.domain import warn_of_share
 from sgpu_lightning.predictor.files import (

@@ -10,7 +10,7 @@ from typing import Any
 
 from sgpu_lightning.answers.grading.grader import Grader, Verdict
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.sampling.server.client import ApiClient
 from sgpu_lightning.sampling.server.in_flight import in_flight

@@ -1,17 +1,17 @@
-"""Where questions come from: benchmarks by name, and a user's own files."""
+"""Where questions come from: benchmarks by name, and files of a user's own.
 
-from sgpu_lightning.tasks import digits as _digits  # noqa: F401, registers the task
-from sgpu_lightning.tasks.benchmark import Benchmark, add_benchmark
-from sgpu_lightning.tasks.benchmarks import cifar100, imagenet, nq_open, okvqa, squad, triviaqa, vizwiz, vqav2
-from sgpu_lightning.tasks.jsonl import TaskError, read_questions
-from sgpu_lightning.tasks.question import Question
+Each module of `sgpu_lightning.tasks.benchmarks` registers its task when it is imported; all of them are imported here.
+"""
+
+from sgpu_lightning.answers.discovery import import_submodules
+from sgpu_lightning.tasks.benchmark import Benchmark, add_benchmark, known_benchmarks
+from sgpu_lightning.tasks.question import Question, TaskError
+from sgpu_lightning.tasks.question_file import read_questions
 from sgpu_lightning.tasks.registry import Task, add_task, find_task, load_task, register_task, task_names, task_prompt
 from sgpu_lightning.tasks.source_rows import Dataset, Row
 
-BENCHMARKS = (
-    triviaqa.TRIVIAQA, nq_open.NQ_OPEN, squad.SQUAD, vqav2.VQAV2, okvqa.OKVQA, vizwiz.VIZWIZ, cifar100.CIFAR100,
-    imagenet.IMAGENET,
-)  # fmt: skip
+import_submodules(f"{__name__}.benchmarks")
+BENCHMARKS = known_benchmarks()
 
 __all__ = [
     "BENCHMARKS",

@@ -1,4 +1,4 @@
-"""Image classification answered as text: what the benchmarks of that kind share."""
+"""Image classification answered as text: question, template and gold answers that its benchmarks share."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Synonyms = Callable[[str], tuple[str, ...]]
 
 
 def class_question(row: Row, column: str, synonyms: Synonyms) -> Question:
-    """The question about a row's image.
+    """The question about the image of a row.
 
-    Its gold answers are all names of its class, its rivals the longer names among other classes' that contain one. A
-    row without a class (null or -1, as in a test split) has no gold.
+    The gold answers are all names of the row's class. The rivals are the longer names of other classes that contain
+    one of them. A row without a class (null or -1, as in a test split) has no gold answers.
 
     Args:
         row: A row with an image.
-        column: The column of its class label.
-        synonyms: All names of a class, given the dataset's name of it.
+        column: Name of the column of class labels.
+        synonyms: Function from the dataset's name of a class to all names of the class.
     """
     identity = f"{row.split}-{row.index}"
     if row.values[column] in (None, -1):

@@ -1,32 +1,33 @@
-"""Images out of datasets, as files: records name an image, they do not hold it."""
+"""Images of datasets, stored as files: a record holds the path of its image, not the image."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sgpu_lightning.tasks.jsonl import TaskError
+from sgpu_lightning.answers.atomic_write import atomic_write
+from sgpu_lightning.answers.cache_folder import default_cache_dir
+from sgpu_lightning.tasks.question import TaskError
 
 FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 
 
 def image_file(value: object, where: str, *, base: Path | None = None) -> Path:
-    """The file of an image that a dataset gave undecoded.
+    """Path of the file of an undecoded image from a dataset.
 
-    Its bytes are written once, under their SHA-256, to ``images`` in the user's cache folder.
+    The bytes are written once to ``images`` in the user's cache folder, in a file named by their SHA-256.
 
     Args:
-        value: ``{"bytes": ..., "path": ...}`` as ``datasets.Image(decode=False)`` gives it.
-        where: Named in errors.
-        base: Folder that a path without bytes is relative to; None refuses paths, for data from elsewhere must not
-            choose which files of this machine are read.
+        value: ``{"bytes": ..., "path": ...}`` as returned by ``datasets.Image(decode=False)``.
+        where: Place of the image, for error messages.
+        base: Folder that a path without bytes is relative to. None refuses such paths, because data from elsewhere
+            must not choose which files of this machine are read.
 
     Raises:
-        TaskError: If there is no image, or of a format that is not among `FORMATS`.
+        TaskError: If there is no image, or its format is not one of `FORMATS`.
     """
     image: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     if image.get("bytes"):
@@ -40,16 +41,13 @@ def image_file(value: object, where: str, *, base: Path | None = None) -> Path:
 
 
 def _store(data: bytes, where: str) -> Path:
-    from sgpu_lightning.answers.cache_folder import default_cache_dir
-
     name = hashlib.sha256(data).hexdigest()
     folder = default_cache_dir() / "images" / name[:2]
     file = folder / f"{name}{_suffix(data, where)}"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        partial.write_bytes(data)
-        partial.replace(file)
+        with atomic_write(file) as partial:
+            partial.write_bytes(data)
     return file.resolve()
 
 
@@ -57,7 +55,7 @@ def _suffix(data: bytes, where: str) -> str:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:  # reads the header, decodes nothing
+        with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:  # reads only the header
             return FORMATS[str(image.format)]
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise TaskError(f"{where}: expected an image ({', '.join(FORMATS)}), got {len(data)} other bytes") from error

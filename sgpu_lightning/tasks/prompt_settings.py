@@ -1,4 +1,4 @@
-"""How a question is worded for a model: the settings of a prompt and its template."""
+"""Settings and template of the prompt that puts a question to a model."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ _FIELDS = ("question", "context")
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSettings:
-    r"""How a question is put to a model.
+    r"""Settings of the prompt that puts a question to a model.
 
     Args:
-        style: ``chat`` uses the tokenizer's chat template, ``plain`` does not, ``auto`` uses it where there is one.
-        template: The text around ``{question}`` and, if wanted, ``{context}``. A context that the template does not
-            place comes before it, with an empty line between. None: ``"Q: {question}\nA:"`` in plain style and
+        style: ``chat`` uses the tokenizer's chat template, ``plain`` does not, ``auto`` uses it if there is one.
+        template: The text around ``{question}`` and optionally ``{context}``. If the template has no ``{context}``, a
+            context is put before it, separated by an empty line. None: ``"Q: {question}\nA:"`` in plain style and
             ``"{question}"`` in chat style.
-        system: An instruction: the system message in chat style, the first paragraph in plain style.
-        chat_options: Further variables for the chat template, for example ``{"enable_thinking": False}``.
-        image_options: Further arguments for the image processor, for example
+        system: An instruction: the system message in chat style, the first paragraph in plain style. None: no
+            instruction.
+        chat_options: Further variables of the chat template, for example ``{"enable_thinking": False}``.
+        image_options: Further arguments of the image processor, for example
             ``{"size": {"shortest_edge": 3136, "longest_edge": 1003520}}``, Qwen's bounds in pixels.
-        allow_urls: Whether images that are addresses are fetched; see `load_image`.
+        allow_urls: Whether images given as URLs are downloaded; see `load_image`.
 
     Raises:
-        SamplingError: If the style is unknown or the template is misformatted, naming what was expected and got.
+        SamplingError: If the style is unknown or the template is malformed; names what was expected and what was got.
     """
 
     style: PromptStyle = "auto"
@@ -48,12 +49,16 @@ class PromptSettings:
             _check_template(self.template)
 
     def to_dict(self) -> dict[str, Any]:
-        """What shapes prompts, as JSON-ready keys and values; where images may come from does not."""
+        """The settings that determine prompts (all but ``allow_urls``), as JSON-ready keys and values."""
         return {name: value for name, value in asdict(self).items() if name != "allow_urls"}
 
 
 def fill_template(template: str, question: Question) -> str:
-    """The template with the question in it. A context that the template does not place stands before it.
+    """Fill the template with a question. If the template has no ``{context}``, the context is put before it.
+
+    Args:
+        template: The text around ``{question}`` and optionally ``{context}``.
+        question: The question.
 
     Raises:
         QuestionError: If the template needs a context and the question has none.
@@ -71,7 +76,7 @@ def _template_fields(template: str) -> list[str]:
 
 
 def _check_template(template: str) -> None:
-    expected = "expected text around {question} and perhaps {context}, with literal braces doubled"
+    expected = "expected text around {question} and optionally {context}, with literal braces doubled"
     try:
         names = _template_fields(template)
     except ValueError as error:

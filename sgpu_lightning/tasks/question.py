@@ -1,8 +1,14 @@
-"""A question as tasks yield it and samplers take it."""
+"""A question, as tasks yield it and samplers accept it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from sgpu_lightning.errors import SGPUError
+
+
+class TaskError(SGPUError):
+    """Questions that cannot be loaded; the message names the place, the key, what was expected and what was got."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,14 +16,14 @@ class Question:
     """One input for a model.
 
     Args:
-        id: Unique within its task; what resuming goes by.
-        question: The text put to the model.
-        gold: Accepted right answers, if known; for VQA accuracy one from each annotator, with repeats.
-        context: A passage the question is about.
-        image: Path or URL of the image it is about.
-        group: Questions that must not be split apart share one.
-        rivals: Names of other classes that contain a gold answer as words ("sea lion" for "lion"); records keep them
-            under ``meta["rivals"]``, where the grader ``class_name`` looks.
+        id: Unique within the task; an interrupted run resumes with the ids that have no answers.
+        question: The text given to the model.
+        gold: Accepted right answers; for VQA accuracy one from each annotator, with repeats. None if unknown.
+        context: Passage that the question is about; None if there is none.
+        image: Path or URL of the image that the question is about; None if there is none.
+        group: Key shared by questions that must not be split apart; None for the default, the question text.
+        rivals: Names of other classes that contain a gold answer as words ("sea lion" for "lion"); None if there are
+            none. Records keep them under ``meta["rivals"]``, where the grader ``class_name`` reads them.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Tasks by name, and a user's own file by its path."""
+"""Tasks by name, and files of a user's own questions by path."""
 
 from __future__ import annotations
 
@@ -6,51 +6,55 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from sgpu_lightning.tasks.jsonl import SUFFIXES, TaskError, read_questions
-from sgpu_lightning.tasks.question import Question
-
-if TYPE_CHECKING:
-    from sgpu_lightning.tasks.prompt_settings import PromptSettings
+from sgpu_lightning.tasks.prompt_settings import PromptSettings
+from sgpu_lightning.tasks.question import Question, TaskError
+from sgpu_lightning.tasks.question_file import SUFFIXES, read_questions
 
 Questions = Callable[[], Iterable[Question]]
 
 
 class Task(Protocol):
-    """Where questions come from, how they are put to a model, and how its answers are graded."""
+    """A source of questions, with the prompt that puts them to a model and the grader of its answers."""
 
     @property
     def name(self) -> str:
-        """What the records' ``dataset`` says."""
+        """Name of the task; the records' ``dataset``."""
         ...
 
     @property
     def grader(self) -> str | None:
-        """The name of the grader that fits; None for the default one."""
+        """Name of the grader that suits the gold answers; None for the default grader."""
         ...
 
     @property
     def prompt(self) -> PromptSettings | None:
-        """How a question is put to a model; None for the defaults."""
+        """Settings of the prompt; None for the defaults."""
         ...
 
     def questions(
         self, *, path: Path | None = None, split: str | None = None, limit: int | None = None
     ) -> list[Question]:
-        """The questions, the first ``limit`` of them."""
+        """The questions.
+
+        Args:
+            path: A local copy of the data; None reads from its source.
+            split: Split of the data; None for the task's own.
+            limit: Number of questions to read; None for all.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class FunctionTask:
-    """A task whose questions a function gives.
+    """A task whose questions a function returns.
 
     Args:
-        name: The name of the task.
-        function: Gives the questions.
-        grader: The name of the grader that fits; None for the default one.
-        prompt: How a question is put to a model; None for the defaults.
+        name: Name of the task.
+        function: Returns the questions.
+        grader: Name of the grader that suits the gold answers; None for the default grader.
+        prompt: Settings of the prompt; None for the defaults.
     """
 
     name: str
@@ -61,10 +65,15 @@ class FunctionTask:
     def questions(
         self, *, path: Path | None = None, split: str | None = None, limit: int | None = None
     ) -> list[Question]:
-        """The questions, the first ``limit`` of them.
+        """The questions.
+
+        Args:
+            path: Must be None.
+            split: Must be None.
+            limit: Number of questions; None for all.
 
         Raises:
-            TaskError: If a path or split is given: there is nothing to choose.
+            TaskError: If a path or split is given; only benchmarks accept them.
         """
         for option, value in (("path", path), ("split", split)):
             if value is not None:
@@ -78,18 +87,18 @@ _TASKS: dict[str, Task] = {}
 def register_task(
     name: str, *, grader: str | None = None, prompt: PromptSettings | None = None
 ) -> Callable[[Questions], Questions]:
-    """Make a function that gives questions known by a name.
+    """Register a function that returns questions as a task.
 
     Args:
-        name: What ``--task`` and `load_task` know it by.
-        grader: The name of the grader that fits; None for the default one.
-        prompt: How a question is put to a model; None for the defaults.
+        name: Name of the task for ``--task`` and `load_task`.
+        grader: Name of the grader that suits the gold answers; None for the default grader.
+        prompt: Settings of the prompt; None for the defaults.
 
     Returns:
-        A decorator that leaves the function as it is.
+        A decorator that returns the function unchanged.
 
     Raises:
-        ValueError: If ``name`` is taken, or reads like the path of a question file.
+        ValueError: If the name is taken, or ends like the path of a question file.
     """
     _check_name(name)
 
@@ -101,22 +110,30 @@ def register_task(
 
 
 def add_task(task: Task) -> None:
-    """Make a task known by its name.
+    """Register a task under its name.
+
+    Args:
+        task: The task.
 
     Raises:
-        ValueError: As `register_task`.
+        ValueError: If the name is taken, or ends like the path of a question file.
     """
     _check_name(task.name)
     _TASKS[task.name] = task
 
 
+def known_tasks() -> list[Task]:
+    """All registered tasks."""
+    return list(_TASKS.values())
+
+
 def task_names() -> list[str]:
-    """The names `load_task` knows, sorted."""
+    """Sorted names of the registered tasks."""
     return sorted(_TASKS)
 
 
 def find_task(name_or_path: str) -> Task:
-    """A named task, or one that a file of one's own is.
+    """A registered task, or a task made from a file of the user's own questions.
 
     Args:
         name_or_path: One of `task_names`, or the path of a ``.jsonl`` or ``.jsonl.gz`` file; see `read_questions`.
@@ -131,20 +148,20 @@ def find_task(name_or_path: str) -> Task:
         return FunctionTask(file.name.split(".")[0], lambda: read_questions(file))
     raise TaskError(
         f"unknown task '{name_or_path}': known tasks are {_listed()}; "
-        "the path of a .jsonl or .jsonl.gz file of questions works too"
+        "the path of a .jsonl or .jsonl.gz file of questions is accepted as well"
     )
 
 
 def load_task(
     name_or_path: str, *, path: str | Path | None = None, limit: int | None = None, split: str | None = None
 ) -> list[Question]:
-    """The questions of a named task, or of a file of one's own.
+    """Load the questions of a registered task, or of a file of the user's own questions.
 
     Args:
-        name_or_path: As in `find_task`.
-        path: For a benchmark: read the same columns from this local folder or file; None: from the hub.
-        limit: The first so many questions only; no more than they need is read. None: all.
-        split: For a benchmark: another split than its own.
+        name_or_path: One of `task_names`, or the path of a ``.jsonl`` or ``.jsonl.gz`` file; see `read_questions`.
+        path: For a benchmark, a local folder or file with the same columns; None reads from the hub.
+        limit: Number of questions to load, in order; further rows are not read. None for all.
+        split: For a benchmark, a split of the dataset; None for the benchmark's own.
 
     Raises:
         TaskError: If the name is unknown, the questions are missing or break the format, or the limit is below 1.
@@ -156,7 +173,12 @@ def load_task(
 
 
 def task_prompt(task: Task, given: PromptSettings) -> PromptSettings:
-    """The given settings, with the task's template and system message where they have none of their own."""
+    """The given prompt settings, completed by the task's template and system message where they have none.
+
+    Args:
+        task: The task.
+        given: The user's settings, which take precedence.
+    """
     own = task.prompt
     if own is None:
         return given
@@ -166,7 +188,7 @@ def task_prompt(task: Task, given: PromptSettings) -> PromptSettings:
 
 def _check_name(name: str) -> None:
     if name.endswith(SUFFIXES):
-        raise ValueError(f"task name '{name}': expected a name, got what reads as a path to a question file")
+        raise ValueError(f"task name '{name}': expected a name, got the path of a question file")
     if name in _TASKS:
         raise ValueError(f"task name '{name}' is taken: known tasks are {_listed()}")
 

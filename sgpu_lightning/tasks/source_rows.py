@@ -1,4 +1,4 @@
-"""Rows of a dataset, from the hub at a pinned revision or from a local copy, read as far as they are needed."""
+"""Rows of a dataset, streamed from the hub at a pinned revision or from a local copy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sgpu_lightning.errors import show_value
-from sgpu_lightning.tasks.jsonl import TaskError
+from sgpu_lightning.tasks.question import TaskError
 
-_BUILDERS = ("parquet", "json", "arrow")  # what is read as data; nothing is unpickled, no code is run
+_BUILDERS = ("parquet", "json", "arrow")  # formats read as data: no code of a dataset is run, nothing is unpickled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +18,12 @@ class Dataset:
     """A dataset on the hub.
 
     Args:
-        hub_id: Its name there.
-        revision: The commit it is pinned to.
-        config: Which of its subsets; None where there is one only.
-        split: Which of its splits, by default.
-        columns: The columns that are read.
-        image: The one of them that holds an image.
+        hub_id: Name on the hub.
+        revision: Commit that is read.
+        config: Configuration (subset) of the dataset; None if there is only one.
+        split: Default split.
+        columns: Names of the columns that are read.
+        image: Name of the column that holds an image; None if there is none.
     """
 
     hub_id: str
@@ -36,14 +36,14 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row.
+    """One row of a dataset.
 
     Args:
-        where: Dataset, split and number of the row, for errors.
-        split: The split it is from.
-        index: Its number in the split, from 0.
-        values: By column; an image undecoded.
-        class_names: Of each column of class labels, its names.
+        where: Dataset, split and index of the row, for error messages.
+        split: Split of the row.
+        index: Index of the row in the split, from 0.
+        values: Values by column; images are not decoded.
+        class_names: Names of the classes, for each column of class labels.
     """
 
     where: str
@@ -53,10 +53,13 @@ class Row:
     class_names: Mapping[str, tuple[str, ...]]
 
     def text(self, column: str) -> str:
-        """The text in a column; a number as text.
+        """The text in a column; an integer is converted to text.
+
+        Args:
+            column: Name of the column.
 
         Raises:
-            TaskError: If there is neither.
+            TaskError: If the value is neither text nor an integer, or the text is blank.
         """
         value = self.values[column]
         if isinstance(value, int) and not isinstance(value, bool):
@@ -66,10 +69,14 @@ class Row:
         return value.strip()
 
     def texts(self, column: str, key: str | None = None) -> tuple[str, ...]:
-        """The texts in a column of lists, or in the list under ``key`` of a column of objects; in order, with repeats.
+        """The texts in a column of lists, in order and with repeats; null counts as an empty list.
+
+        Args:
+            column: Name of the column.
+            key: Key of the list in a column of objects; None for a column of lists.
 
         Raises:
-            TaskError: If there are none such; null counts as an empty list.
+            TaskError: If the value is not a list of texts, or not an object with the key.
         """
         value = self.values[column]
         if key is not None and value is not None:
@@ -84,7 +91,10 @@ class Row:
         return tuple(value)
 
     def class_name(self, column: str) -> str:
-        """The name of the class in a column of class labels, or of names.
+        """The name of the class in a column of class labels or of class names.
+
+        Args:
+            column: Name of the column.
 
         Raises:
             TaskError: If the class has no name.
@@ -99,16 +109,17 @@ class Row:
 
 
 def read_dataset(dataset: Dataset, *, path: Path | None = None, split: str | None = None) -> Iterator[Row]:
-    """Rows in their order, streamed.
+    """Stream the rows of a dataset in order.
 
     Args:
-        dataset: Where they are on the hub, and which columns they have.
-        path: A local copy instead: a folder as the hub has it, one written by ``save_to_disk``, or a .parquet, .json
-            or .jsonl file.
-        split: Another split than the dataset's own. A local copy with a single split is read whatever its name.
+        dataset: The dataset on the hub and its columns.
+        path: A local copy: a folder as on the hub, a folder written by ``save_to_disk``, or a .parquet, .json or
+            .jsonl file. None reads from the hub.
+        split: The split; None for the dataset's default, in which case the only split of a local copy is read
+            whatever its name.
 
     Raises:
-        TaskError: If the data cannot be had, has no such split or lacks columns.
+        TaskError: If the data cannot be read, has no such split or lacks columns.
     """
     wanted = split or dataset.split
     table, name = _open_hub(dataset, wanted) if path is None else _open_local(dataset, path, wanted, split is not None)
@@ -128,8 +139,8 @@ def read_dataset(dataset: Dataset, *, path: Path | None = None, split: str | Non
     try:
         for index, values in enumerate(table):
             yield Row(f"{name}, row {index}", wanted, index, values, names)
-    except Exception as error:  # of the network, or of as many kinds as there are broken files
-        raise TaskError(f"{name}: reading broke off: {error}; run again to go on") from error
+    except Exception as error:  # the network and each kind of broken file raise errors of their own
+        raise TaskError(f"{name}: reading broke off: {error}; run again to continue") from error
 
 
 def _open_hub(dataset: Dataset, split: str) -> tuple[Any, str]:
@@ -140,8 +151,9 @@ def _open_hub(dataset: Dataset, split: str) -> tuple[Any, str]:
         table = load_dataset(dataset.hub_id, dataset.config, split=split, revision=dataset.revision, streaming=True)
     except Exception as error:  # network, credentials and split names each raise errors of their own
         raise TaskError(
-            f"{name}: could not be read from the hub at revision {dataset.revision}: {error}; is the network there, "
-            "and for gated data an accepted licence and a token ('hf auth login')? Or give the path of a local copy"
+            f"{name}: could not be read from the hub at revision {dataset.revision}: {error}; check the network and, "
+            "for gated data, that the licence is accepted and a token is set ('hf auth login'). Or give the path of a "
+            "local copy"
         ) from error
     _require_data(table, name)
     return table, name
@@ -154,7 +166,7 @@ def _open_local(dataset: Dataset, path: Path, split: str, asked: bool) -> tuple[
         tables = _load_local(dataset, path)
     except TaskError:
         raise
-    except Exception as error:  # as many kinds as there are broken files
+    except Exception as error:  # each kind of broken file raises errors of its own
         raise TaskError(f"{path}: not readable as a copy of {dataset.hub_id}: {error}") from error
     if split not in tables and (asked or len(tables) > 1):
         raise TaskError(f"{path}: expected a split '{split}', got {', '.join(tables)}")
@@ -183,4 +195,4 @@ def _load_local(dataset: Dataset, path: Path) -> dict[str, Any]:
 def _require_data(table: Any, name: str) -> None:
     builder = table.info.builder_name
     if builder is not None and builder not in _BUILDERS:
-        raise TaskError(f"{name}: expected {', '.join(_BUILDERS)} files, got what reads as '{builder}'")
+        raise TaskError(f"{name}: expected {', '.join(_BUILDERS)} files, got files read as '{builder}'")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.tasks.digits import IMAGE_SIZE, training_views
+from sgpu_lightning.tasks.digits import IMAGE_SIZE, training_images
 from sgpu_lightning.testbed.toy_training import BATCH_SIZE, encode_chats, train
 from sgpu_lightning.testbed.vision_processor import (
     IMAGE,
@@ -52,7 +52,7 @@ _HEADS = 4
 
 
 def build_vision_model(folder: Path, *, size: Size, steps: int | None = None, seed: int = 0) -> Path:
-    """Train a toy model to read the digits of `training_views` and save it with its processor.
+    """Train a toy model to read the digits of `training_images` and save it with its processor.
 
     Load it as any other: ``AutoModelForImageTextToText.from_pretrained(folder)``,
     ``AutoProcessor.from_pretrained(folder)``, and ask it through ``apply_chat_template``. The same arguments give the
@@ -80,7 +80,7 @@ def build_vision_model(folder: Path, *, size: Size, steps: int | None = None, se
         raise SGPUError(f"steps: expected at least 1, got {steps}")
     processor = make_processor()
     # No view is seen twice: the model learns how sure one can be, not the views by heart.
-    views = training_views(steps * BATCH_SIZE, seed)
+    views = training_images(steps * BATCH_SIZE, seed)
     chats = processor.apply_chat_template(conversations(views, seed), tokenize=False)
     data = encode_chats([chat.replace(IMAGE, IMAGE * IMAGE_TOKENS) for chat in chats], processor.tokenizer)
     with torch.random.fork_rng(devices=[]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from sgpu_lightning.tasks.digits import ANSWER_WEIGHTS, IMAGE_SIZE, QUESTIONS, Views, phrasings
+from sgpu_lightning.tasks.digits import ANSWER_WEIGHTS, IMAGE_SIZE, QUESTIONS, DigitImages, phrasings
 from sgpu_lightning.testbed.tokenizer import ASSISTANT, USER, make_tokenizer
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def pixel_values(pixels: Tensor) -> Tensor:
     return values[:, None].expand(-1, 3, -1, -1)
 
 
-def conversations(views: Views, seed: int) -> list[list[dict[str, Any]]]:
+def conversations(views: DigitImages, seed: int) -> list[list[dict[str, Any]]]:
     """For each view a question in a drawn wording and its right answer in another: messages of a chat template."""
     rng = random.Random(f"conversations {seed}")
     return [

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sgpu_lightning.answers.json_lines import write_json_lines
 from sgpu_lightning.data.table import AnswerTable
-from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.gp.prediction import Prediction
 
 
@@ -47,30 +45,5 @@ def prediction_records(
 def write_predictions(
     path: Path, batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable, train_groups: Tensor | None
 ) -> int:
-    """Write `prediction_records` to a file; see `write_records`."""
-    return write_records(path, prediction_records(batches, table, train_groups))
-
-
-def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Write JSON Lines to a file. It appears only when it is complete.
-
-    Returns:
-        The number of records written.
-
-    Raises:
-        SGPUError: If the path is a folder.
-    """
-    if path.is_dir():
-        raise SGPUError(f"{path}: expected a file to write predictions to, got a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    count = 0
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            for record in records:
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    """Write `prediction_records` to a file; see `write_json_lines`."""
+    return write_json_lines(path, prediction_records(batches, table, train_groups))

@@ -1,4 +1,4 @@
-"""Records made up in several ways, and files of them written without the package's own writers."""
+"""Invented records, and files of them written without the package's own writers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 def row(**changes) -> dict:
-    """The smallest good row, with changes; a change to ``...`` takes the key out."""
+    """The smallest valid row, with changes; a change to ``...`` removes the key."""
     merged = {"id": "q1", "answers": ["Paris", "Lyon"]} | changes
     return {key: value for key, value in merged.items() if value is not ...}
 
@@ -52,7 +52,7 @@ def encoder(source="enc", dim=2, revision="r1") -> VectorSpec:
 
 
 def random_shard(counts, dim=2, seed=0) -> VectorShard:
-    """Non-zero vectors of sets with so many answers each."""
+    """Non-zero vectors of answer sets with the given numbers of answers."""
     rng = np.random.default_rng(seed)
     answers = rng.normal(size=(sum(counts), dim)).astype(np.float32)
     return VectorShard(answers, np.array(counts, np.int64), rng.normal(size=(len(counts), dim)).astype(np.float32))
@@ -68,7 +68,7 @@ json_values = st.recursive(
 
 @st.composite
 def records(draw: st.DrawFn) -> AnswerSet:
-    """Any record that `parse_record` can give, with a dataset."""
+    """Any record that `parse_record` can return, with a dataset."""
     answers = tuple(draw(st.lists(st.text(), min_size=2, max_size=4)))
     numbers = st.floats(allow_nan=False, allow_infinity=False)
     texts = st.none() | st.text()

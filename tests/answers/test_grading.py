@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from sgpu_lightning.answers import grading
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.answers.grading import (
     GRADERS,
     Verdict,
@@ -25,7 +27,7 @@ from tests.answers.helpers import record
         ("Paris", ["Rome", "Paris"], True, True),
         ("Lyon", ["Paris", "Rome"], False, False),
         ("It was Paris.", ["Paris"], False, True),
-        ("New", ["New York"], False, False),  # the answer is never looked for in the gold
+        ("New", ["New York"], False, False),  # an answer contained in a gold answer does not count
         ("New York City", ["New York"], False, True),
         ("Parisian", ["Paris"], False, False),  # whole words only
         ("York, New", ["New York"], False, False),
@@ -36,7 +38,7 @@ from tests.answers.helpers import record
         ("", [""], True, True),
         ("Paris", [], False, False),
         ("A", ["A"], True, True),
-        ("", ["A"], False, False),  # option A is no empty answer
+        ("", ["A"], False, False),  # option A is not an empty answer
         ("The", ["A"], False, False),
         ("-", ["+"], False, False),
         ("Paris", ["?"], False, False),
@@ -45,6 +47,30 @@ from tests.answers.helpers import record
 def test_graders(answer, gold, exact, alias):
     assert exact_match(answer, gold) is exact
     assert alias_match(answer, gold) is alias
+
+
+def test_graders_are_listed_in_the_order_of_the_documentation():
+    assert list(GRADERS) == [
+        "exact", "alias", "squad_f1", "rouge_l", "vqa", "multiple_choice", "number", "class_name",
+    ]  # fmt: skip
+
+
+def test_a_new_file_among_the_graders_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "GRADERS", dict(GRADERS))
+    monkeypatch.setattr(registry, "_POSITIONS", dict(registry._POSITIONS))
+    monkeypatch.setattr(grading, "__path__", [*grading.__path__, str(tmp_path)])
+    (tmp_path / "palindromes_of_a_test.py").write_text(
+        "from sgpu_lightning.answers.grading.registry import add_grader\n"
+        "add_grader('palindrome', lambda answer, gold: answer == answer[::-1])\n"
+    )
+    import_submodules("sgpu_lightning.answers.grading")
+    assert list(registry.GRADERS) == [*GRADERS, "palindrome"]
+    assert get_grader("palindrome")("anna", []) is True
+
+
+def test_a_built_in_name_is_taken_once():
+    with pytest.raises(ValueError, match="grader name 'vqa' is taken: built-in graders are exact, alias"):
+        registry.add_grader("vqa", exact_match)
 
 
 @pytest.mark.parametrize("name", GRADERS)
@@ -72,7 +98,7 @@ def test_bad_options_are_named(name, options, message):
 
 
 class Lenient:
-    """A grader of records, as a judge is one."""
+    """A grader that reads whole records, like an LLM judge."""
 
     def __init__(self, word="judge", model=None):
         self.word = word

@@ -24,7 +24,7 @@ from sgpu_lightning.answers.grading.multiple_choice import chosen_option
         ("The correct answer is option C.", "C"),
         (r"The answer is \boxed{C}.", "C"),
         (r"$\text{D}$", "D"),
-        ("Option A is wrong, so the answer is D.", "D"),  # the last one said
+        ("Option A is wrong, so the answer is D.", "D"),  # the last declared letter
         ("B is correct", "B"),
         ("I would say B.", "B"),
         ("Paris (B)", "B"),
@@ -52,7 +52,7 @@ def test_the_letter_that_an_answer_picks(answer, letter):
         ("Paris", ["B", "Paris"], True),
         ("It is Paris.", ["B) Paris"], True),
         ("C) Paris", ["B", "Paris"], False),  # the letter decides
-        ("Paris", ["B"], False),  # what B says is not known
+        ("Paris", ["B"], False),  # the text of option B is unknown
         ("B", ["Paris"], False),
         ("Lyon", ["B", "Paris"], False),
         ("A dog", ["A"], False),

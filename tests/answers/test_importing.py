@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from sgpu_lightning.answers import importing
-from sgpu_lightning.answers.importing import import_file
 from sgpu_lightning.answers.reader import Skipped
 from sgpu_lightning.answers.record import RecordError
+from sgpu_lightning.answers.storage import importing
+from sgpu_lightning.answers.storage.importing import import_file
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from tests.answers.helpers import SUFFIXES, row, write_rows
 

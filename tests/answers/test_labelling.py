@@ -1,4 +1,4 @@
-"""Grading files and stores, agreement between labels, and ``sgpu label`` as a user meets it."""
+"""Grading of files and stores, agreement of labels, and ``sgpu label`` as a user runs it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cells(line):
 
 
 def table(out, first):
-    """The row of a printed table that begins so."""
+    """The row of a printed table that begins with the given text."""
     return next(cells(line) for line in out.splitlines() if "│" in line and cells(line)[0] == first)
 
 
@@ -49,7 +49,7 @@ class TestAgreement:
     def test_the_four_cells_and_kappa(self):
         agreement = compare_labels([1, 1, 0, 0, 1, None], [1, 0, 1, 0, 1, 1])
         assert (agreement.both_right, agreement.only_first, agreement.only_second, agreement.both_wrong) == (2, 1, 1, 1)
-        assert (agreement.count, agreement.share) == (5, 0.6)
+        assert (agreement.count, agreement.proportion) == (5, 0.6)
         # By hand: observed 0.6, by chance 0.6 * 0.6 + 0.4 * 0.4 = 0.52.
         assert agreement.kappa == pytest.approx((0.6 - 0.52) / (1 - 0.52))
 
@@ -57,7 +57,7 @@ class TestAgreement:
         assert math.isnan(compare_labels([1, 1], [1, 1]).kappa)
         nothing = compare_labels([None], [1])
         assert math.isnan(nothing.kappa)
-        assert math.isnan(nothing.share)
+        assert math.isnan(nothing.proportion)
 
 
 class TestWithVerdict:
@@ -159,7 +159,7 @@ class TestLabel:
             (["--against", "rouge"], "unknown grader 'rouge'"),
             (["--options", '{"threshold": 1}'], "grader 'alias': expected no options, got threshold"),
             (["--out", "answers.csv"], "--out answers.csv: expected the name of a .jsonl or .jsonl.gz file"),
-            (["--out", "answers.jsonl"], "--out answers.jsonl: expected another file than what is graded"),
+            (["--out", "answers.jsonl"], "--out answers.jsonl: expected a file other than the graded input"),
         ],
     )
     def test_bad_calls_are_one_clear_message(self, answers, args, message, capsys, monkeypatch):
@@ -173,7 +173,7 @@ class TestLabel:
         store = AnswerStore.create(tmp_path / "store", {"kind": "import"})
         store.append([record()])
         assert main(["label", str(store.path), "--out", str(store.path / "new.jsonl")]) == 1
-        assert "expected another file than what is graded" in capsys.readouterr().err
+        assert "expected a file other than the graded input" in capsys.readouterr().err
 
     def test_labels_that_are_not_there_cannot_be_compared_with(self, tmp_path, capsys):
         file = write_rows(tmp_path / "a.jsonl", [row(gold=["Paris"])])
@@ -197,9 +197,9 @@ class TestLabel:
                 return with_verdict(one, verdict, alias_match, self.model)
 
         monkeypatch.setattr(registry, "_MAKERS", {})
-        register_grader("judge")(Judge)
+        register_grader("own_judge")(Judge)
         out = tmp_path / "judged.jsonl"
-        call = ["label", str(answers), "--grader", "judge", "--options", '{"model": "big"}', "--out", str(out)]
+        call = ["label", str(answers), "--grader", "own_judge", "--options", '{"model": "big"}', "--out", str(out)]
         assert main(call) == 0
         assert table(capsys.readouterr().out, "6") == ["6", "5", "2", "0.400", "0", "1"]
         first = next(read_answers(out))
@@ -209,7 +209,7 @@ class TestLabel:
 @pytest.mark.data
 @pytest.mark.parametrize(("dataset", "least", "most"), [("triviaqa", 0.94, 0.97), ("sciq", 0.74, 0.83)])
 def test_the_alias_grader_s_agreement_with_judged_labels(real_answers, dataset, least, most, capsys):
-    # Measured: 0.95 to 0.96 on TriviaQA, 0.75 to 0.82 on SciQ, where right answers are often worded otherwise.
+    # Measured: 0.95 to 0.96 on TriviaQA, 0.75 to 0.82 on SciQ, where right answers are often worded differently.
     files = [path for path in sorted(real_answers.glob(f"{dataset}__*")) if "llama-13b" not in path.name]
     assert files
     for path in files:

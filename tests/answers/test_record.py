@@ -115,7 +115,7 @@ def test_deep_meta_survives_its_dictionary():
     assert parse_record(parse_record(row(deep=deep)).to_dict()).meta == {"deep": deep}
 
 
-# Rows that are nearly right reach further into the checks than arbitrary ones.
+# Almost valid rows reach more of the checks than arbitrary ones.
 texts = st.text() | st.text(st.characters(categories=["Cs", "Ll"]), max_size=3)  # the second with surrogates
 anything = json_values | st.floats() | st.lists(texts, max_size=3) | texts
 nearly_right = st.fixed_dictionaries(

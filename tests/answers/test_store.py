@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sgpu_lightning.answers.reader import read_answers
 from sgpu_lightning.answers.record import RecordError
-from sgpu_lightning.answers.storage.shards import ORPHAN_AGE
+from sgpu_lightning.answers.storage.orphans import ORPHAN_AGE
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.answers.storage.vectors import VectorError, VectorShard
 from tests.answers.helpers import encoder, hidden, random_shard, record, several_records
@@ -243,7 +243,7 @@ def test_orphaned_vectors_never_pass_for_those_of_other_records(store):
 
 
 def leave_orphans(store, age):
-    """What a run leaves that is killed as it appends: a half-written file, and vectors without their answers."""
+    """Leave the files of a run killed while it appends: a partly written file, and vectors without their answers."""
     with_layers(store, 1).write_vectors("layer1-last", "00007-0-dead.parquet", ["dead"], random_shard([2]))
     partial = store.path / "answers" / ".00007-0-dead.parquet.12ab.partial"
     partial.write_bytes(b"PAR1")
@@ -313,7 +313,7 @@ def test_a_store_of_format_1_is_read_and_gone_on_with(store):
     assert old.read_vectors("layer1-last", "00001.parquet").answers.tobytes() == expected.tobytes()
     assert json.loads((store.path / "manifest.json").read_text())["format_version"] == 1
     old.append(sets("c"), {"layer1-last": random_shard([2], seed=2)})
-    # Earlier versions would pass over the new name without a word.
+    # Earlier versions would silently ignore a shard of the new name.
     assert json.loads((store.path / "manifest.json").read_text())["format_version"] == 2
     again = AnswerStore.open(store.path)
     assert [one.id for one in again.records()] == ["a", "b", "c"]
@@ -338,7 +338,7 @@ def test_writers_that_know_nothing_of_one_another_share_no_name(tmp_path):
 
 def test_failed_write_leaves_the_manifest_as_it_was(store, monkeypatch):
     before = (store.path / "manifest.json").read_bytes()
-    monkeypatch.setattr(json, "dumps", lambda *_, **__: "\ud800")  # what cannot be written as UTF-8
+    monkeypatch.setattr(json, "dumps", lambda *_, **__: "\ud800")  # cannot be written as UTF-8
     with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
         store.add_vector_set(encoder())
     assert (store.path / "manifest.json").read_bytes() == before

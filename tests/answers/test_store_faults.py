@@ -1,4 +1,4 @@
-"""Disks that are full and folders that may not be written to, refused by the system itself."""
+"""Full disks and folders without write permission, with errors raised by the system itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sgpu_lightning.answers.storage.store import AnswerStore
 from tests.answers.helpers import hidden, random_shard, record
 
-# Does as the argument says, in the current folder, and prints what became of it.
+# Executes its argument in the current folder and prints the outcome.
 WRITER = """
 import os, resource, sys
 import filelock, numpy, pyarrow.parquet
@@ -34,7 +34,8 @@ except StoreError as error:
     print(f"refused: {error}")
 """
 NO_LARGE_FILES = "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
-# Root may write anywhere: nobody may not. The folder is entered before, as those above it may be closed to nobody.
+# Root may write anywhere, the user nobody may not. The folder is entered before the change of user, because nobody may
+# have no access to its parent folders.
 AS_NOBODY = "os.getuid() or (os.setgid(65534), os.setuid(65534))"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits and permissions")
@@ -75,7 +76,7 @@ def test_a_file_that_may_not_grow_is_a_clear_error_and_the_store_intact(store):
     assert "cannot be written (" in said
     assert "File too large" in said
     assert said.endswith(
-        "what the store had before is whole: make room or give the right to write, then run again to go on"
+        "the data already in the store is intact: free disk space or grant write permission, then run again to continue"
     )
     assert_intact_and_resumable(store, before)
 

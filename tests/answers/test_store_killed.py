@@ -1,4 +1,4 @@
-"""A run that is killed while it appends leaves a store that is whole and can be gone on with."""
+"""A run that is killed while it appends leaves an intact store that can be continued."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def kill_while_it_appends(path, delay):
 
 
 def assert_whole(store):
-    """Every visible shard is readable, the ids are the first ones in order, and the vectors are theirs."""
+    """Every visible shard is readable, the ids are the first ones in order, and the vectors belong to them."""
     expected = 0
     for shard in store.shards:
         records = store.read(shard)
@@ -102,7 +102,7 @@ def test_a_run_that_fails_at_any_file_adds_nothing(tmp_path, monkeypatch, step):
         store.append([record("second")], {spec.name: vectors for spec in specs})
         assert store.ids() == {"first", "second"}
         return
-    with pytest.raises(StoreError, match=r"cannot be written \(disk full\); what the store had before is whole"):
+    with pytest.raises(StoreError, match=r"cannot be written \(disk full\); the data already in the store is intact"):
         store.append([record("second")], {spec.name: vectors for spec in specs})
     assert AnswerStore.open(tmp_path).ids() == {"first"}
     assert not list(tmp_path.rglob("*.partial"))

@@ -1,4 +1,4 @@
-"""Several stores made one."""
+"""Merging of several stores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store_of(path, *shards, dtype="float32", specs=(HIDDEN,), source=SETTINGS):
 
 
 def content(store):
-    """Record and vectors of each id; an id that is there twice shows."""
+    """Record and vectors of each id; a repeated id is visible."""
     found = []
     for shard in store.shards:
         for name in store.vector_specs:
@@ -74,7 +74,8 @@ def test_other_answers_under_one_id_are_refused_and_nothing_is_written(tmp_path)
     store_of(tmp_path / "left", "a")
     right = AnswerStore.create(tmp_path / "right", SETTINGS)
     right.append([record("a", ["other", "answers"], dataset="d")])
-    with pytest.raises(StoreError, match=r"right: answer set 'a' has other content than in .*left: expected stores"):
+    message = r"right: answer set 'a' has different content than in .*left: expected stores with the same content"
+    with pytest.raises(StoreError, match=message):
         merge_stores([tmp_path / "left", tmp_path / "right"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -59,7 +59,7 @@ def test_float16_takes_half_the_room(tmp_path):
 
 
 def test_vectors_read_may_be_written_to(tmp_path):
-    # PyTorch warns of arrays that may not.
+    # PyTorch warns about arrays that are not writable.
     shard = through_file(tmp_path, random_shard([2, 2, 2]))
     assert shard.answers.flags.writeable
     assert shard.scored.flags.writeable

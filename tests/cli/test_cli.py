@@ -124,7 +124,7 @@ class TestImportAndEmbed:
         assert main(["import", str(path), "--out", "store"]) == 0
         write_toy_answers(path, 5, greedy="something else")
         assert main(["import", str(path), "--out", "store"]) == 1
-        assert "answer set 'q0' is there with other content" in capsys.readouterr().err
+        assert "answer set 'q0' is in the store with different content" in capsys.readouterr().err
 
     def test_a_file_without_records_makes_no_store(self, capsys):
         Path("empty.jsonl").write_text("\n")

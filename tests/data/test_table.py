@@ -12,7 +12,7 @@ from sgpu_lightning.answers.reader import Skipped
 from sgpu_lightning.answers.record import RecordError, parse_record
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorError
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.data import vector_runs as runs_module
 from sgpu_lightning.data.sources import VectorChoice, open_source
 from sgpu_lightning.data.table import AnswerTable, Row

@@ -1,4 +1,4 @@
-"""An encoder that needs no weights and counts what it is asked."""
+"""An encoder that needs no weights and records the texts of every call."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.embedding.helpers import CountingEncoder, vector_of, vectors_of
 
 
 def cached(folder, **keys):
-    """A cached encoder, and the one behind that counts."""
+    """A cached encoder, and the counting encoder that it calls."""
     behind = CountingEncoder(**keys)
     return CachedEncoder(behind, folder), behind
 

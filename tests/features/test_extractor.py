@@ -9,7 +9,7 @@ import torch
 
 from sgpu_lightning.answers.record import parse_record
 from sgpu_lightning.answers.storage.vectors import VectorSpec
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.answer_batch import TextBatch, batch_of_vectors
 from sgpu_lightning.features.blocks import BLOCKS

@@ -143,7 +143,7 @@ def test_a_full_disk_stops_the_run_and_a_later_run_continues(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", full)
         with pytest.raises(
-            StoreError, match=r"\.parquet: cannot be written \(No space left on device\); what the store "
+            StoreError, match=r"\.parquet: cannot be written \(No space left on device\); the data already in"
         ):
             run(Oracle(), tmp_path / "s")
     assert len(AnswerStore.open(tmp_path / "s").ids()) == at // 2 * 10

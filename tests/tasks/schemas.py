@@ -190,7 +190,7 @@ def dataset(name):
 
 
 def hub_copy(folder, name):
-    """The benchmark's rows where a download of its repository has them."""
+    """Write the benchmark's rows to the place they have in a download of its repository."""
     file = folder / name / ROWS[name][2]
     file.parent.mkdir(parents=True)
     dataset(name).to_parquet(file)

@@ -1,4 +1,4 @@
-"""The eight benchmarks on rows of their true schemas, as a download of the hub's repository has them."""
+"""The eight benchmarks, on rows of their real schemas, laid out as in a download of the hub's repository."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import pytest
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from PIL import Image as Pillow
 
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.answers.grading import get_grader, grade_records
 from sgpu_lightning.sampling.local.prompt import build_prompt
-from sgpu_lightning.tasks import BENCHMARKS, TaskError, find_task, load_task, task_prompt
+from sgpu_lightning.tasks import BENCHMARKS, TaskError, benchmarks, find_task, load_task, registry, task_prompt
+from sgpu_lightning.tasks.benchmark import known_benchmarks
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from tests.answers.helpers import record
 from tests.tasks.schemas import IMAGENET, ROWS, TEN, dataset, hub_copy, image
@@ -38,6 +40,23 @@ class PlainTokenizer:
 
 def test_there_are_rows_for_all_eight():
     assert set(NAMES) == set(ROWS)
+
+
+def test_benchmarks_are_listed_in_the_order_of_the_documentation():
+    assert NAMES == ["triviaqa", "nq_open", "squad", "vqav2", "okvqa", "vizwiz", "cifar100", "imagenet"]
+
+
+def test_a_new_file_among_the_benchmarks_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(benchmarks, "__path__", [*benchmarks.__path__, str(tmp_path)])
+    (tmp_path / "riddles_of_a_test.py").write_text(
+        "from dataclasses import replace\n"
+        "from sgpu_lightning.tasks import BENCHMARKS, add_benchmark\n"
+        "add_benchmark(replace(BENCHMARKS[0], name='riddles', position=4))\n"
+    )
+    import_submodules("sgpu_lightning.tasks.benchmarks")
+    assert find_task("riddles").name == "riddles"
+    assert [benchmark.name for benchmark in known_benchmarks()][3:5] == ["riddles", "vqav2"]
 
 
 class TestEach:
@@ -214,7 +233,7 @@ class TestLocalCopies:
             load_task("squad", path=tmp_path / "rows.parquet")
         (tmp_path / "texts").mkdir()
         (tmp_path / "texts" / "a.txt").write_text("a line\n")
-        with pytest.raises(TaskError, match="expected parquet, json, arrow files, got what reads as 'text'"):
+        with pytest.raises(TaskError, match="expected parquet, json, arrow files, got files read as 'text'"):
             load_task("squad", path=tmp_path / "texts")
 
     def test_an_empty_copy_is_refused(self, tmp_path):

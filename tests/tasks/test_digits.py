@@ -19,9 +19,9 @@ from sgpu_lightning.tasks.digits import (
     STRENGTHS,
     VARIANTS,
     WORDS,
-    asked_views,
     phrasings,
-    training_views,
+    question_images,
+    training_images,
 )
 from sgpu_lightning.testbed import digit_questions
 from sgpu_lightning.testbed.demo_run import picture
@@ -59,7 +59,7 @@ def test_the_variants_of_an_image_share_a_group_and_differ_in_strength(asked):
 
 
 def test_no_image_asked_about_is_trained_on(asked):
-    trained = set(training_views(20_000).sources.tolist())
+    trained = set(training_images(20_000).sources.tolist())
     assert len(trained) == len(load_digits().target) - ASKED
     assert not trained & {source_of(question) for question in asked}
 
@@ -76,12 +76,12 @@ def test_a_clear_image_shows_the_source_enlarged(asked):
         small = pixels[::step, ::step]
         assert np.array_equal(small.repeat(step, 0).repeat(step, 1), pixels)
         errors.append(small / 255 - images[source_of(question)])
-    # Clipping at paper and ink takes half of the noise away where the source is quite white or black.
+    # Clipping to [paper, ink] removes half of the noise where the source is fully white or black.
     assert 0.5 * STRENGTHS[0].noise < np.std(errors) < STRENGTHS[0].noise
 
 
 def test_images_get_further_from_their_source_with_strength():
-    views = asked_views()
+    views = question_images()
     images = load_digits().images[views.sources] / 16
     distance = np.abs(views.pixels[:, ::3, ::3] / 255 - images).mean(axis=(1, 2))
     means = [distance[views.strengths == strength].mean() for strength in range(len(STRENGTHS))]
@@ -102,7 +102,7 @@ def test_a_covered_square_has_one_grey(monkeypatch):
 
     noiseless = tuple(digits.Strength(0.0, strength.covered) for strength in STRENGTHS)
     monkeypatch.setattr(digits, "STRENGTHS", noiseless)
-    views = digits.asked_views()
+    views = digits.question_images()
     images = np.rint(load_digits().images[views.sources] / 16 * 255)
     for view, image, strength in zip(views.pixels[:, ::3, ::3], images, views.strengths, strict=True):
         changed = view != image

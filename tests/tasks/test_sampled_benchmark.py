@@ -25,7 +25,7 @@ def model(tmp_path_factory):
 def test_a_benchmark_is_sampled_and_graded_with_its_grader(name, model, tmp_path, capsys):
     copy, out = hub_copy(tmp_path, name), tmp_path / "store"
     call = ["sample", "--model", str(model), "--task", name, "--task_path", str(copy), "--out", str(out)]
-    # The testbed's model has a short context: its own template, or the examples would not fit.
+    # The testbed's model has a short context, too short for the examples of the benchmark's template.
     assert main([*call, "--limit", "2", "--prompt.template", "{question}", *QUICK]) == 0
     store = AnswerStore.open(out)
     assert store.source["task"] == name

@@ -82,7 +82,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
             {"id": "c", "question": "Who?", "golds": ["x"]},
             "key 'golds': expected one of id, question, gold, context, image, group, rivals, got an unknown key",
         ),
-        ({"id": "a", "question": "Who?"}, "key 'id': expected an id of its own, got 'a', which"),
+        ({"id": "a", "question": "Who?"}, "key 'id': expected a unique id, got 'a', which"),
         (
             {"id": "c", "question": "Who?", "image": ""},
             "key 'image': expected a non-empty string, got str ''; leave the",
@@ -168,5 +168,5 @@ def test_a_taken_name_is_refused(own_registry):
 
 
 def test_a_name_that_reads_like_a_path_is_refused():
-    with pytest.raises(ValueError, match=r"task name 'a\.jsonl': expected a name, got what reads as a path"):
+    with pytest.raises(ValueError, match=r"task name 'a\.jsonl': expected a name, got the path of a question file"):
         register_task("a.jsonl")

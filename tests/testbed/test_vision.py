@@ -8,7 +8,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, LlavaForCon
 
 from sgpu_lightning.answers.grading import alias_match
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.tasks.digits import QUESTIONS, asked_views, phrasings, training_views
+from sgpu_lightning.tasks.digits import QUESTIONS, phrasings, question_images, training_images
 from sgpu_lightning.testbed import build_vision_model, digit_questions
 from sgpu_lightning.testbed.toy_training import encode_chats, one_thread
 from sgpu_lightning.testbed.vision import RECIPES, make_vision_model
@@ -82,7 +82,7 @@ def test_a_saved_processor_works_as_the_one_made(folder, asked):
 
 
 def test_the_processor_makes_of_a_file_what_training_makes_of_its_pixels(asked):
-    views = asked_views()
+    views = question_images()
     rows = {f"digit-{s:04d}-{k}": i for i, (s, k) in enumerate(zip(views.sources, views.strengths, strict=True))}
     values = ask(make_processor(), asked[:50])["pixel_values"]
     pixels = torch.from_numpy(views.pixels[[rows[question.id] for question in asked[:50]]])
@@ -105,7 +105,7 @@ def test_the_chat_template_takes_a_text_alone_and_leaves_a_system_message_out():
 
 
 def test_only_the_answer_and_its_end_are_learned():
-    views = training_views(200)
+    views = training_images(200)
     processor, chats = make_processor(), conversations(views, 0)
     rows = processor.apply_chat_template(chats, tokenize=False)
     _, targets = encode_chats([row.replace(IMAGE, IMAGE * IMAGE_TOKENS) for row in rows], processor.tokenizer)

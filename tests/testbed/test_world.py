@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.tasks.jsonl import read_questions
+from sgpu_lightning.tasks.question_file import read_questions
 from sgpu_lightning.testbed import corpus, make_world, meaning, questions, write_questions
 from sgpu_lightning.testbed.lexicon import RELATIONS
 

@@ -1,9 +1,12 @@
-"""Graders: is the scored answer right, given the gold answers.
+"""Graders: functions that decide whether the scored answer is right, given the gold answers.
 
-`GRADERS` holds those that need no options, by name; `register_grader` adds one. A grader is either a function of an
-answer and its gold answers, or an object that reads whole records (`RecordGrader`), as a judge does.
+`GRADERS` holds the built-in graders that need no options, by name. Each module of this package registers its own with
+`add_grader`. A user's grader is registered with `register_grader`, or found through a Python entry point of an
+installed package; see `entry_points`. A grader is either a function of an answer and its gold answers, or an object
+that reads whole records (`RecordGrader`), such as an LLM judge.
 """
 
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.answers.grading.class_name import ClassNameGrader, class_name
 from sgpu_lightning.answers.grading.grader import Grader, RecordGrader, ScoreGrader, Verdict, grade_records, label_of
 from sgpu_lightning.answers.grading.multiple_choice import multiple_choice
@@ -11,6 +14,8 @@ from sgpu_lightning.answers.grading.number import number
 from sgpu_lightning.answers.grading.registry import DEFAULT_GRADER, GRADERS, get_grader, grader_names, register_grader
 from sgpu_lightning.answers.grading.text_match import alias_match, exact_match, rouge_l, squad_f1
 from sgpu_lightning.answers.grading.vqa import vqa_accuracy
+
+import_submodules(__name__)
 
 __all__ = [
     "DEFAULT_GRADER",

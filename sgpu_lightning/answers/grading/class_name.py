@@ -1,4 +1,4 @@
-"""Names of classes: whether an answer names the right one, by any of its synonyms."""
+"""Grader of class names: whether an answer names the right class by any of its synonyms."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from sgpu_lightning.answers.grading.grader import NO_GOLD, Verdict
+from sgpu_lightning.answers.grading.registry import add_grader
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 
-RIVALS = "rivals"  # the key of a record's meta
+RIVALS = "rivals"  # key in a record's meta
 _WORD = re.compile(r"[^\W_]+")
 _IRREGULAR = {
     "children": "child", "feet": "foot", "geese": "goose", "leaves": "leaf", "men": "man", "mice": "mouse",
@@ -20,48 +21,52 @@ _IRREGULAR = {
 
 
 def names_class(answer: str, gold: Sequence[str], rivals: Sequence[str] = ()) -> bool:
-    """Whether the answer names the class: one of its names stands in the answer as whole words.
+    """Whether the answer names the class, that is, contains one of its names as whole words.
 
     Case, plurals, spaces, hyphens and underscores make no difference ("lawn-mowers", "lawnmower", "lawn_mower"). The
-    longest name wins: with the rival "sea lion", an answer names "lion" only where it says so outside "sea lion".
+    longest name wins: with the rival "sea lion", an answer names "lion" only if "lion" occurs outside "sea lion".
 
     Args:
         answer: The answer.
-        gold: The class's names.
-        rivals: Names of other classes that contain one of its names.
+        gold: Names of the class.
+        rivals: Names of other classes that contain a name of this class.
     """
     words = _words(answer)
-    taken = [span for name in rivals for span in _spans(words, name)]
+    rival_spans = [span for name in rivals for span in _spans(words, name)]
     return any(
-        not any(first <= start and end <= last and end - start < last - first for first, last in taken)
+        not any(first <= start and end <= last and end - start < last - first for first, last in rival_spans)
         for name in gold
         for start, end in _spans(words, name)
     )
 
 
 def rivals_of(gold: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
-    """Those of other classes' names that contain one of the gold names and more: what `names_class` needs.
+    """Names of other classes that contain a gold name and more words: the ``rivals`` of `names_class`.
 
-    A name that another class has too is none: nothing tells the two apart.
+    A name that is also a gold name is no rival, because nothing distinguishes the two classes.
+
+    Args:
+        gold: Names of the class.
+        others: Names of all other classes.
     """
     own = {_parts(name)[0] for name in gold}
     parts = {name: _parts(name) for name in others}
     return tuple(name for name, (whole, inside) in parts.items() if whole not in own and own & inside)
 
 
-@lru_cache(maxsize=8192)  # for every class of a thousand, all names of the others are looked at
+@lru_cache(maxsize=8192)  # for each of a thousand classes, the names of all others are examined
 def _parts(name: str) -> tuple[str, frozenset[str]]:
-    """A name in normal form, and what it contains as whole words."""
+    """A name in normal form, and every run of whole words that it contains, in normal form."""
     words = _words(name)
     inside = {_joined(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
     return _joined(words), frozenset(inside)
 
 
 class ClassNameGrader:
-    """Grades by `names_class`, with the rivals under ``meta["rivals"]`` of a record."""
+    """Grades by `names_class`, with the rivals that a record holds under ``meta["rivals"]``."""
 
     def __call__(self, answer: str, gold: Sequence[str]) -> bool:
-        """Whether the answer names the class, where no rivals are known."""
+        """Whether the answer names the class, without known rivals."""
         return names_class(answer, gold)
 
     def grade(self, records: Sequence[AnswerSet]) -> list[Verdict]:
@@ -77,6 +82,7 @@ class ClassNameGrader:
 
 
 class_name = ClassNameGrader()
+add_grader("class_name", class_name, position=8)
 
 
 def _words(text: str) -> list[str]:
@@ -84,7 +90,7 @@ def _words(text: str) -> list[str]:
 
 
 def _singular(word: str) -> str:
-    """A word without its plural ending; rough, but the same for answers and names."""
+    """A word without its plural ending: an approximation, applied to answers and names alike."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if len(word) <= 3 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
@@ -99,7 +105,7 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def _spans(words: Sequence[str], name: str) -> list[tuple[int, int]]:
-    """Where words, written together, spell the name: first word, and the one after the last."""
+    """Spans of words that, joined, equal the name: index of the first word, and index after the last word."""
     target = _joined(_words(name))
     spans = []
     for start in range(len(words) if target else 0):

@@ -1,4 +1,4 @@
-"""What a grader is, and how records are graded with one."""
+"""The interface of graders, and grading of records with one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 from sgpu_lightning.errors import SGPUError
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a grader says of one record.
+    """A grader's verdict on one record.
 
     Args:
-        correct: Whether the scored answer is right; None where there is no verdict.
-        reason: Why, where the grader gives a reason; why not, where there is no verdict.
+        correct: Whether the scored answer is right; None if there is no verdict.
+        reason: Reason of the verdict, or of its absence; empty if the grader gives none.
     """
 
     correct: bool | None
@@ -26,13 +26,14 @@ class Verdict:
 
 @runtime_checkable
 class RecordGrader(Protocol):
-    """A grader that needs more of a record than its scored answer and gold answers.
+    """A grader that reads whole records, not only the scored answer and the gold answers.
 
-    One that has ``apply(record, verdict)`` too says itself what of its verdict the record keeps.
+    It may also have a method ``apply(record, verdict)``, which returns the labelled record and so decides what the
+    record stores of the verdict.
     """
 
     def grade(self, records: Sequence[AnswerSet]) -> Sequence[Verdict]:
-        """Verdicts in the order of the records; none (``correct`` None) where there is no gold."""
+        """Verdicts in the order of the records; ``correct`` is None for a record without gold answers."""
         ...
 
 
@@ -43,14 +44,14 @@ NO_GOLD = Verdict(None, "no gold answers")
 
 @dataclass(frozen=True)
 class ScoreGrader:
-    """Right where a score reaches a threshold.
+    """Grades an answer as right if its score reaches a threshold.
 
     Args:
-        score: Of an answer given its gold answers, in [0, 1].
-        threshold: What counts as right, from 0 (exclusive) to 1.
+        score: Function of an answer and its gold answers, with values in [0, 1].
+        threshold: Smallest score of a right answer, in (0, 1].
 
     Raises:
-        SGPUError: If the threshold is out of range.
+        SGPUError: If the threshold is not a number in (0, 1].
     """
 
     score: Callable[[str, Sequence[str]], float]
@@ -68,7 +69,12 @@ class ScoreGrader:
 
 
 def grade_records(records: Sequence[AnswerSet], grader: Grader) -> Iterator[Verdict]:
-    """Verdicts on the records' scored answers, in their order; the records' own labels play no part."""
+    """Yield verdicts on the records' scored answers in order; the records' own labels are ignored.
+
+    Args:
+        records: The records.
+        grader: The grader.
+    """
     if isinstance(grader, RecordGrader):
         yield from grader.grade(records)
         return
@@ -77,7 +83,7 @@ def grade_records(records: Sequence[AnswerSet], grader: Grader) -> Iterator[Verd
 
 
 def label_of(record: AnswerSet, grader: Grader) -> int | None:
-    """The record's own label, else the grade of its scored answer, else None where there is no gold either."""
+    """The record's own label, else the grade of its scored answer; None if the record has no gold answers either."""
     if record.label is not None:
         return record.label
     (verdict,) = grade_records([record], grader)

@@ -1,4 +1,4 @@
-r"""Numbers: whether an answer's final number equals the gold one."""
+r"""Grader of numbers: whether an answer's final number equals the gold number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from sgpu_lightning.answers.grading.registry import add_grader
 from sgpu_lightning.answers.grading.text_match import exact_match
 
 _TOLERANCE = Fraction(1, 10**6)
@@ -17,7 +18,7 @@ _DIGITS = r"\d+(?:\.\d+)?|\.\d+"
 _POWER = r"\s*(?:\*|\u00d7|x|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?(?P<power>[-+]?\d{1,3})\}?"
 _NUMBER = re.compile(
     rf"""
-    (?<![\w.])(?P<sign>[-+])?[$€£]?(?P<after>-)?  # after a word or number it is a dash, before a space a bullet
+    (?<![\w.])(?P<sign>[-+])?[$€£]?(?P<after>-)?  # "-" after a word or number is a dash, before a space a bullet
     (?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?        # 1 1/2
     (?P<top>{_DIGITS})
     (?:\s*/\s*(?P<bottom>{_DIGITS}))?
@@ -34,18 +35,18 @@ _WORDS = {word: Fraction(i) for i, word in enumerate(_COUNTING.split())}
 
 
 def final_number(text: str) -> tuple[Fraction, bool] | None:
-    r"""The number a text ends up with and whether it is a percentage, or None where it has none.
+    r"""The final number of a text and whether it is a percentage; None if the text has no number.
 
-    The last ``\boxed{}`` counts; else the first number after the last "answer is", "answer:" or "####"; else the
-    last number. Thousands have commas, decimals a point; fractions ("3/4", "1 1/2", ``\frac{3}{4}``), powers of ten
-    and, where there are no digits, words to twenty are read.
+    The final number is the one in the last ``\boxed{}``; else the first one after the last "answer is", "answer:" or
+    "####"; else the last one. Commas separate thousands, a point marks decimals. Fractions ("3/4", "1 1/2",
+    ``\frac{3}{4}``) and powers of ten are read, and in a text without digits number words up to twenty.
     """
     plain = _plain(text)
     boxed = list(_BOXED.finditer(plain))
     if boxed and (found := _numbers(plain[boxed[-1].end() :].partition("}")[0])):
         return found[-1]
-    said = list(_ANSWER.finditer(plain))
-    if said and (found := _numbers(plain[said[-1].end() :])):
+    declared = list(_ANSWER.finditer(plain))
+    if declared and (found := _numbers(plain[declared[-1].end() :])):
         return found[0]
     return found[-1] if (found := _numbers(plain)) else None
 
@@ -53,9 +54,14 @@ def final_number(text: str) -> tuple[Fraction, bool] | None:
 def number(answer: str, gold: Sequence[str]) -> bool:
     r"""Whether the answer's final number equals one of the gold numbers.
 
-    Equal is within a millionth: "42.0", "$42" and ``\boxed{42}`` equal "42", "1,000" equals "1000", "3/4" equals
-    "0.75", "-5" is not "5". A percentage equals its number and its hundredth: "50%" is "50" and "0.5". Units are
-    passed over. A gold answer without a number must be met exactly, after normalisation.
+    Numbers are equal within a relative tolerance of one millionth: "42.0", "$42" and ``\boxed{42}`` equal "42",
+    "1,000" equals "1000", "3/4" equals "0.75", "-5" does not equal "5". A percentage equals its number and its
+    hundredth: "50%" equals "50" and "0.5". Units are ignored. A gold answer without a number must equal the answer
+    after normalisation.
+
+    Args:
+        answer: The answer.
+        gold: The gold answers.
     """
     got = final_number(answer)
     for text in gold:
@@ -63,6 +69,9 @@ def number(answer: str, gold: Sequence[str]) -> bool:
         if exact_match(answer, [text]) if wanted is None else got is not None and _equal(got, wanted):
             return True
     return False
+
+
+add_grader("number", number, position=7)
 
 
 def _plain(text: str) -> str:
@@ -86,7 +95,10 @@ def _numbers(text: str) -> list[tuple[Fraction, bool]]:
 def _value(match: re.Match[str]) -> Fraction | None:
     try:
         value = Fraction(match["whole"] or 0) + Fraction(match["top"]) / Fraction(match["bottom"] or 1)
-    except (ZeroDivisionError, ValueError):  # too long to convert: a model that could not stop
+    except (
+        ZeroDivisionError,
+        ValueError,
+    ):  # or too many digits to convert: a model that did not stop
         return None
     value *= Fraction(10) ** int(match["exponent"] or match["power"] or 0)
     return -value if "-" in (match["sign"], match["after"]) else value

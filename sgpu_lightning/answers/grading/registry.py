@@ -1,49 +1,50 @@
-"""Graders by name."""
+"""Graders by name: the built-in ones, those of installed packages, and those registered in Python."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from sgpu_lightning.answers.grading.class_name import class_name
+from sgpu_lightning.answers.grading.entry_points import entry_point_names, load_maker
 from sgpu_lightning.answers.grading.grader import Grader, ScoreGrader
-from sgpu_lightning.answers.grading.multiple_choice import multiple_choice
-from sgpu_lightning.answers.grading.number import number
-from sgpu_lightning.answers.grading.text_match import (
-    ROUGE_L_THRESHOLD,
-    SQUAD_F1_THRESHOLD,
-    alias_match,
-    exact_match,
-    rouge_l,
-    squad_f1,
-)
-from sgpu_lightning.answers.grading.vqa import VQA_THRESHOLD, vqa_accuracy
 from sgpu_lightning.errors import SGPUError
 
-GRADERS: dict[str, Grader] = {
-    "exact": exact_match,
-    "alias": alias_match,
-    "squad_f1": ScoreGrader(squad_f1, SQUAD_F1_THRESHOLD),
-    "rouge_l": ScoreGrader(rouge_l, ROUGE_L_THRESHOLD),
-    "vqa": ScoreGrader(vqa_accuracy, VQA_THRESHOLD),
-    "multiple_choice": multiple_choice,
-    "number": number,
-    "class_name": class_name,
-}
+GRADERS: dict[str, Grader] = {}
 DEFAULT_GRADER = "alias"
+_LAST = 1000
+_POSITIONS: dict[str, int] = {}
 _MAKERS: dict[str, Callable[..., Grader]] = {}
 
 
-def register_grader(name: str) -> Callable[[Callable[..., Grader]], Callable[..., Grader]]:
-    """Make a function that gives a grader, from options if it has any, known by a name.
+def add_grader(name: str, grader: Grader, *, position: int = _LAST) -> None:
+    """Add a built-in grader to `GRADERS`.
 
     Args:
-        name: What `get_grader` and ``--grader`` know it by.
+        name: Name for `get_grader` and ``--grader``.
+        grader: The grader; `get_grader` accepts another threshold for a `ScoreGrader`.
+        position: Place in lists of graders, smaller first; graders of equal position are sorted by name.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
+    if name in GRADERS:
+        raise ValueError(f"grader name '{name}' is taken: built-in graders are {', '.join(GRADERS)}")
+    _POSITIONS[name] = position
+    ordered = sorted((GRADERS | {name: grader}).items(), key=lambda item: (_POSITIONS[item[0]], item[0]))
+    GRADERS.clear()
+    GRADERS.update(ordered)
+
+
+def register_grader(name: str) -> Callable[[Callable[..., Grader]], Callable[..., Grader]]:
+    """Register a function or class that returns a grader, made from options if it takes any.
+
+    Args:
+        name: Name for `get_grader` and ``--grader``.
 
     Returns:
-        A decorator that leaves the function as it is.
+        A decorator that returns the function or class unchanged.
 
     Raises:
         ValueError: If the name is taken.
@@ -59,30 +60,37 @@ def register_grader(name: str) -> Callable[[Callable[..., Grader]], Callable[...
 
 
 def grader_names() -> list[str]:
-    """The names `get_grader` knows."""
-    return [*GRADERS, *_MAKERS]
+    """Names that `get_grader` knows: built-in graders, graders of installed packages, then registered graders."""
+    return list(dict.fromkeys([*GRADERS, *entry_point_names(), *_MAKERS]))
 
 
 def get_grader(name: str, options: Mapping[str, Any] | None = None) -> Grader:
-    """The grader of that name.
+    """Return the grader of a name.
+
+    Installed packages are searched only for a name that is neither built in nor registered.
 
     Args:
         name: One of `grader_names`.
-        options: What the grader is made with: ``threshold`` for those that have one, whatever a registered maker
-            takes.
+        options: Options of the grader: ``threshold`` for a `ScoreGrader`; for a registered grader, or one of an
+            installed package, the arguments of the function that makes it. None: no options.
 
     Raises:
-        SGPUError: If there is none, listing those there are, or if it does not take the options.
+        SGPUError: If the name is unknown (the message lists the known names), the grader does not take the options, or
+            the installed package that offers it is broken.
     """
     options = dict(options or {})
-    if name in _MAKERS:
-        return _make(name, _MAKERS[name], options)
-    if name not in GRADERS:
+    if name in GRADERS:
+        return _with_options(name, GRADERS[name], options)
+    maker = _MAKERS.get(name) or cast("Callable[..., Grader] | None", load_maker(name))
+    if maker is None:
         raise SGPUError(f"unknown grader '{name}', expected one of {', '.join(grader_names())}")
-    grader = GRADERS[name]
-    taken = {"threshold"} if isinstance(grader, ScoreGrader) else set()
-    if unknown := sorted(options.keys() - taken):
-        raise SGPUError(f"grader '{name}': expected {', '.join(taken) or 'no options'}, got {', '.join(unknown)}")
+    return _make(name, maker, options)
+
+
+def _with_options(name: str, grader: Grader, options: dict[str, Any]) -> Grader:
+    accepted = {"threshold"} if isinstance(grader, ScoreGrader) else set()
+    if unknown := sorted(options.keys() - accepted):
+        raise SGPUError(f"grader '{name}': expected {', '.join(accepted) or 'no options'}, got {', '.join(unknown)}")
     return replace(grader, **options) if options and isinstance(grader, ScoreGrader) else grader
 
 
@@ -93,12 +101,3 @@ def _make(name: str, maker: Callable[..., Grader], options: dict[str, Any]) -> G
     except TypeError as error:
         raise SGPUError(f"grader '{name}' takes {signature}, got {options}: {error}") from error
     return maker(**options)
-
-
-@register_grader("judge")
-def _judge(api: str, model: str, api_key_env: str = "OPENAI_API_KEY", max_tokens: int = 200) -> Grader:
-    """A language model behind a server; see `LLMJudge`. The key comes from the environment only."""
-    from sgpu_lightning.sampling.judge import LLMJudge
-    from sgpu_lightning.sampling.server.client import ApiClient
-
-    return LLMJudge(ApiClient(api, model, api_key_env=api_key_env), max_tokens=max_tokens)

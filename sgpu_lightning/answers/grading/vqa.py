@@ -1,4 +1,4 @@
-"""VQA accuracy: the soft rule of the VQA challenges over several annotators."""
+"""Grader of visual question answering: VQA accuracy, the soft score of the VQA challenges over several annotators."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from itertools import combinations
 from statistics import fmean
 
+from sgpu_lightning.answers.grading.grader import ScoreGrader
+from sgpu_lightning.answers.grading.registry import add_grader
+
 VQA_THRESHOLD = 0.5
-_AGREEING = 3  # annotators that make an answer fully right
+_AGREEING = 3  # number of agreeing annotators from which an answer scores 1
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA = re.compile(r"\d,\d")
@@ -28,44 +31,44 @@ _CONTRACTIONS = """
 
 
 def _spellings(word: str) -> list[str]:
-    """The word without some or all of its apostrophes."""
+    """All spellings of the word that lack some or all of its apostrophes."""
     places = [i for i, letter in enumerate(word) if letter == "'"]
-    left_out = [set(some) for count in range(1, len(places) + 1) for some in combinations(places, count)]
-    return ["".join(letter for i, letter in enumerate(word) if i not in some) for some in left_out]
+    removals = [set(subset) for count in range(1, len(places) + 1) for subset in combinations(places, count)]
+    return ["".join(letter for i, letter in enumerate(word) if i not in removed) for removed in removals]
 
 
-_SPELT = {spelling: word for word in _CONTRACTIONS.split() for spelling in _spellings(word)}
+_CONTRACTION_OF = {spelling: word for word in _CONTRACTIONS.split() for spelling in _spellings(word)}
 
 
 def normalise_vqa(text: str) -> str:
-    """The official evaluation's normal form of an answer.
+    """Normal form of an answer according to the official VQA evaluation.
 
-    Lower case; punctuation goes, or becomes a space between two words ("black-white"), but not before digits
-    ("3.5"); articles go; number words to ten become digits; contractions get their apostrophes back. As the
-    official evaluation does, it looks at the whole answer when it decides about a mark: next to a space anywhere, or
-    with a comma between digits anywhere, the mark goes.
+    The text is converted to lower case. Punctuation is removed, or becomes a space between two words
+    ("black-white"); a period before a digit stays ("3.5"). Articles are removed, number words up to ten become digits,
+    and contractions get their apostrophes back. As in the official evaluation, the whole answer decides about a mark:
+    it is removed if it stands next to a space anywhere in the answer, or if there is a comma between digits anywhere.
     """
     text = " ".join(text.split())
     plain = text
     for mark in _PUNCTUATION:
-        goes = f"{mark} " in text or f" {mark}" in text or _DIGIT_COMMA.search(text)
-        plain = plain.replace(mark, "" if goes else " ")
+        is_removed = f"{mark} " in text or f" {mark}" in text or _DIGIT_COMMA.search(text)
+        plain = plain.replace(mark, "" if is_removed else " ")
     words = [_NUMBERS.get(word, word) for word in _PERIOD.sub("", plain).lower().split()]
-    return " ".join(_SPELT.get(word, word) for word in words if word not in _ARTICLES)
+    return " ".join(_CONTRACTION_OF.get(word, word) for word in words if word not in _ARTICLES)
 
 
 def vqa_accuracy(answer: str, gold: Sequence[str]) -> float:
     """VQA accuracy of an answer, in [0, 1].
 
-    min(matches / 3, 1), averaged over the subsets that leave one annotator out (Antol et al., arXiv 1505.00468;
-    Goyal et al., arXiv 1612.00837). With ten annotators, 0, 1, 2, 3 and 4 matches give 0, 0.3, 0.6, 0.9 and 1.
-    Right from `VQA_THRESHOLD` = 0.5: two of ten annotators agree.
+    The accuracy is min(matches / 3, 1), averaged over the subsets that leave one annotator out (Antol et al., arXiv
+    1505.00468; Goyal et al., arXiv 1612.00837). With ten annotators, 0, 1, 2, 3 and 4 matches give 0, 0.3, 0.6, 0.9
+    and 1. The grader ``vqa`` calls an answer right from `VQA_THRESHOLD` = 0.5, that is, if two of ten annotators agree.
 
     Args:
-        answer: The answer; it is normalised as the gold answers are, always, as the challenge's server does (the
-            published script leaves answers as they are where all annotators agree).
-        gold: One answer from each annotator, with repeats. Where there are fewer than four, all others must agree
-            in place of three; a single one must be matched.
+        answer: The answer. It is always normalised like the gold answers, as the challenge's server does; the
+            published script does not normalise it if all annotators agree.
+        gold: One answer from each annotator, with repeats. With fewer than four annotators, all others instead of
+            three must agree; a single annotator's answer must be matched.
     """
     target = normalise_vqa(answer)
     matches = [normalise_vqa(text) == target for text in gold]
@@ -73,3 +76,6 @@ def vqa_accuracy(answer: str, gold: Sequence[str]) -> float:
         return float(any(matches))
     enough = min(_AGREEING, len(matches) - 1)
     return fmean(min((sum(matches) - match) / enough, 1.0) for match in matches)
+
+
+add_grader("vqa", ScoreGrader(vqa_accuracy, VQA_THRESHOLD), position=5)

@@ -1,7 +1,7 @@
-"""Questions that got no answers, and why: one file of JSON Lines for each process that wrote to the store.
+"""Questions that got no answers, with the reasons: one JSON Lines file for each process that wrote to the store.
 
-A line is ``{"id", "reason", "time"}``, the time in seconds since 1970. A line no longer counts once the store has the
-question's answers, or a later line tells of the same question.
+A line is ``{"id", "reason", "time"}``, with the time in seconds since 1970. A line is obsolete once the store has
+answers to the question, or a later line concerns the same question.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sgpu_lightning.answers.storage.shards import write_whole, writing
+from sgpu_lightning.answers.storage.store_files import write_whole, writing
 
 
 class FailureFile:
-    """The failures of one process; the file is there as long as there are some.
+    """The failures of one process; the file exists only if there are any.
 
     Args:
         store: The store's folder.
-        writer: Distinguishes the process from all others.
+        writer: Name that distinguishes the process from all others.
     """
 
     def __init__(self, store: Path, writer: str) -> None:
@@ -30,15 +30,20 @@ class FailureFile:
         self._written = 0
 
     def add(self, question_id: str, reason: str) -> None:
-        """Note a failure; `write` makes it last."""
+        """Add a failure, which `write` saves.
+
+        Args:
+            question_id: Id of the question.
+            reason: Reason of the failure.
+        """
         row = {"id": question_id, "reason": reason, "time": time.time()}
         self._lines[question_id] = json.dumps(row) + "\n"
 
     def write(self) -> None:
-        """Write what was added since the last time.
+        """Save the failures added since the last call.
 
         Raises:
-            StoreError: If the system refuses.
+            StoreError: If the system refuses to write.
         """
         if len(self._lines) == self._written:
             return
@@ -50,12 +55,17 @@ class FailureFile:
 
 
 def read_failures(store: Path) -> dict[str, str]:
-    """The last reason of each question that ever failed, by id."""
+    """The latest reason of each question that ever failed, by question id."""
     return {row["id"]: row["reason"] for row in _latest(store).values()}
 
 
 def tidy_failures(store: Path, answered: Collection[str]) -> None:
-    """Remove the files in which no line counts any more."""
+    """Remove the files in which every line is obsolete.
+
+    Args:
+        store: The store's folder.
+        answered: Ids of the questions that have answers.
+    """
     latest = _latest(store)
     for file in _files(store):
         rows = list(_rows(file))
@@ -69,7 +79,7 @@ def _latest(store: Path) -> dict[str, dict[str, Any]]:
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    with suppress(FileNotFoundError):  # another process tidied up
+    with suppress(FileNotFoundError):  # another process removed the file
         yield from map(json.loads, file.read_text(encoding="utf-8").splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Several stores of one source made one."""
+"""Merging of several stores of one source."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgpu_lightning.answers.importing import essence
-from sgpu_lightning.answers.storage.store import AnswerStore, StoreError, differences
+from sgpu_lightning.answers.storage.manifest import differences
+from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 def merge_stores(paths: Sequence[Path], out: Path) -> tuple[AnswerStore, int, int]:
-    """Add the answer sets of several stores, with their vectors, to one.
+    """Add the answer sets of several stores, with their vectors, to one store.
 
-    A merge that was interrupted goes on. Vectors that a store lacks are lacking in the merged one as well;
-    'sgpu embed' fills them in.
+    An interrupted merge can be run again and continues. Vectors that a store lacks are also missing in the merged
+    store; 'sgpu embed' adds them.
 
     Args:
-        paths: The stores; they are left as they are.
-        out: The merged store's folder; a store of the same source that is there is added to.
+        paths: Folders of the stores; they are not changed.
+        out: The merged store's folder. An existing store of the same source is extended.
 
     Returns:
-        The merged store, how many answer sets were added, and how many were there already.
+        The merged store, the number of answer sets added, and the number that it already had.
 
     Raises:
-        StoreError: If the stores were made with different settings, listing what differs, if vectors of one name were
-            made by something else, or if two hold different answers to a question of one id.
+        StoreError: If the stores were made with different settings (the message lists the differences), vector sets of
+            one name have different sources, or two stores hold different content under one id.
     """
     stores = [AnswerStore.open(path) for path in paths]
     if not stores:
@@ -36,36 +36,36 @@ def merge_stores(paths: Sequence[Path], out: Path) -> tuple[AnswerStore, int, in
     for store in stores[1:]:
         if lines := differences(stores[0].source, store.source, f"{stores[0].path} has", f"{store.path} has"):
             raise StoreError(f"{store.path}: made with other settings than {stores[0].path}:\n" + "\n".join(lines))
-    _refuse_other_answers(stores + ([AnswerStore.open(out)] if (out / "manifest.json").exists() else []))
+    _refuse_conflicting_content(stores + ([AnswerStore.open(out)] if (out / "manifest.json").exists() else []))
     merged = AnswerStore.create(out, stores[0].source)
-    before, given = len(merged.ids()), 0
+    before, total = len(merged.ids()), 0
     for store in stores:
         for spec in store.vector_specs.values():
             merged.add_vector_set(spec)
         for shard in store.shards:
-            given += _add_shard(merged, store, shard)
+            total += _add_shard(merged, store, shard)
     added = len(merged.ids()) - before
-    return merged, added, given - added
+    return merged, added, total - added
 
 
-def _refuse_other_answers(stores: Sequence[AnswerStore]) -> None:
-    """Before anything is written: one id, one content."""
+def _refuse_conflicting_content(stores: Sequence[AnswerStore]) -> None:
+    """Check, before anything is written, that every id has the same content in all stores."""
     first: dict[str, tuple[int, Path]] = {}
     for store in stores:
         for record in store.records():
-            content, path = first.setdefault(record.id, (essence(record), store.path))
-            if content != essence(record):
+            content, path = first.setdefault(record.id, (record.content_hash(), store.path))
+            if content != record.content_hash():
                 raise StoreError(
-                    f"{store.path}: answer set '{record.id}' has other content than in {path}: "
-                    "expected stores that agree where they hold the same ids; leave one out, or sample again"
+                    f"{store.path}: answer set '{record.id}' has different content than in {path}: "
+                    "expected stores with the same content under the same id; leave one store out, or sample again"
                 )
 
 
 def _add_shard(merged: AnswerStore, store: AnswerStore, shard: str) -> int:
-    """Add what is new of one shard; gives how many answer sets it holds."""
+    """Add the new answer sets of one shard; returns the number of answer sets that the shard holds."""
     import pyarrow.parquet as pq
 
-    # As tables: what Parquet holds goes over as it is, whatever its type.
+    # Copied as Parquet tables, so that every column keeps its type.
     table = pq.read_table(store.path / "answers" / shard)
     with merged.locked():
         new = _new_rows(table, merged.ids())
@@ -79,6 +79,6 @@ def _add_shard(merged: AnswerStore, store: AnswerStore, shard: str) -> int:
     return len(table)
 
 
-def _new_rows(table: pa.Table, there: set[str]) -> list[bool]:
-    """Whether each row's id is not there yet."""
-    return [name not in there for name in table.column("id").to_pylist()]
+def _new_rows(table: pa.Table, present: set[str]) -> list[bool]:
+    """Whether each row's id is new."""
+    return [name not in present for name in table.column("id").to_pylist()]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 from sgpu_lightning.errors import SGPUError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import majority_index
+from sgpu_lightning.answers.scored_answer import majority_index
 from sgpu_lightning.answers.storage.vectors import VectorShard
 from sgpu_lightning.baselines.inputs.nli import NLI, NLIMatrices, nli_matrices
 from sgpu_lightning.baselines.inputs.score_needs import NEEDS, Need

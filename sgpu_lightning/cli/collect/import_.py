@@ -16,8 +16,8 @@ def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip
         out: The store's folder. A store that is there gets the records it does not have yet.
         on_error: ``raise`` at the first bad record, or ``skip`` bad records and list them.
     """
-    from sgpu_lightning.answers.importing import import_file
     from sgpu_lightning.answers.reader import Skipped
+    from sgpu_lightning.answers.storage.importing import import_file
     from sgpu_lightning.console import say
 
     skipped = Skipped()

@@ -95,7 +95,8 @@ def _show_agreement(console: Any, agreement: Agreement, name: str, against: str)
     console.print(table)
     kappa = "undefined: one class only" if math.isnan(agreement.kappa) else f"{agreement.kappa:.3f}"
     console.print(
-        f"agreement {agreement.share:.3f} over {agreement.count} answer sets that both label; Cohen's kappa {kappa}",
+        f"agreement {agreement.proportion:.3f} over {agreement.count} answer sets that both label; "
+        f"Cohen's kappa {kappa}",
         highlight=False,
         soft_wrap=True,
     )
@@ -107,7 +108,7 @@ def _disagreements(
     from rich.table import Table
     from rich.text import Text
 
-    from sgpu_lightning.answers.scored import scored_answer
+    from sgpu_lightning.answers.scored_answer import scored_answer
 
     table = Table("id", "scored answer", "gold", name, against, title=f"{len(shown)} of {total} disagreements")
     for i in shown:

@@ -36,11 +36,11 @@ def score(
     """
     import warnings
 
+    from sgpu_lightning.answers.json_lines import write_json_lines
     from sgpu_lightning.answers.reader import Skipped
     from sgpu_lightning.errors import SGPUError
     from sgpu_lightning.predictor.domain import UnlikeTrainingWarning
     from sgpu_lightning.predictor.predictor import SGPUPredictor
-    from sgpu_lightning.training.predictions import write_records
 
     if out is not None and out.exists() and answers.exists() and out.samefile(answers):
         raise SGPUError(f"--out: {out}: is the answers themselves: choose another file")
@@ -50,7 +50,7 @@ def score(
         warnings.simplefilter("always", UnlikeTrainingWarning)
         rows = loaded.score_file(answers, on_error=on_error, skipped=skipped)
         if out is not None:
-            print(f"{write_records(out, rows)} scores written to {out}", file=sys.stderr)
+            print(f"{write_json_lines(out, rows)} scores written to {out}", file=sys.stderr)
         else:
             _print_rows(rows)
     if skipped.count:

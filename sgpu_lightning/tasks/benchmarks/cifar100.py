@@ -1,6 +1,6 @@
 """CIFAR-100 (Krizhevsky 2009): 10,000 photographs of 32 x 32 pixels in 100 classes, answered as text.
 
-Rows: img, fine_label, coarse_label. The classes' names are the dataset's own, with synonyms beside.
+Rows: img, fine_label, coarse_label. The names of the classes are the dataset's own, with added synonyms.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "chimpanzee": ("chimp",),
     "cockroach": ("roach",),
     "couch": ("sofa",),
-    "cra": ("crab",),  # so the dataset has it
+    "cra": ("crab",),  # the dataset's own spelling
     "cup": ("mug",),
     "flatfish": ("flounder", "halibut", "sole"),
     "maple_tree": ("maple",),
@@ -68,5 +68,6 @@ CIFAR100 = add_benchmark(
         question=_question,
         grader="class_name",
         template=TEMPLATE,
+        position=7,
     )
 )

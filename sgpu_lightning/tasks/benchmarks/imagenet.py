@@ -1,8 +1,8 @@
 """ImageNet-1k (Russakovsky et al., arXiv 1409.0575): the 50,000 validation photographs in 1,000 classes, as text.
 
-Rows: image, label. The data is gated: its licence must be accepted on the hub. The label's names are the classes'
-synonyms from WordNet, with commas between ("tench, Tinca tinca"); all of them are gold answers. The split test has
-the label -1.
+Rows: image, label. The data is gated: its licence must be accepted on the hub. The name of a label lists the class's
+synonyms from WordNet, separated by commas ("tench, Tinca tinca"); all of them are gold answers. In the test split every
+label is -1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sgpu_lightning.tasks.classification import TEMPLATE, class_question
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.tasks.source_rows import Dataset, Row
 
-_NUMBERED = re.compile(r"(?<=[a-z])\d+\Z")  # "crane2" is the machine, for labels must differ
+_NUMBERED = re.compile(r"(?<=[a-z])\d+\Z")  # "crane2" is the machine, numbered because labels must differ
 
 
 def _names(label: str) -> tuple[str, ...]:
@@ -38,5 +38,6 @@ IMAGENET = add_benchmark(
         question=_question,
         grader="class_name",
         template=TEMPLATE,
+        position=8,
     )
 )

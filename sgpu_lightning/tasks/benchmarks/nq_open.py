@@ -1,6 +1,6 @@
 """NQ-Open (Lee et al., arXiv 1906.00300; Kwiatkowski et al. 2019): 3,610 questions asked of Google, closed book.
 
-Rows: question, and answer, a list of texts. There is no id: a question's is its split and number.
+Rows: question, and answer, a list of texts. Rows have no id: a question's id is its split and index.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from sgpu_lightning.tasks.benchmark import Benchmark, add_benchmark, few_shot, g
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.tasks.source_rows import Dataset, Row
 
-# The first of the training split.
+# The first five rows of the training split.
 _EXAMPLES = [
     ("where did they film hot tub time machine", "Fernie Alpine Resort"),
     ("who has the right of way in international waters", "Neither vessel"),
@@ -38,5 +38,6 @@ NQ_OPEN = add_benchmark(
         question=_question,
         grader="alias",
         template=few_shot("Answer the question with a word or a short phrase.", _EXAMPLES),
+        position=2,
     )
 )

@@ -1,8 +1,8 @@
 """OK-VQA (Marino et al., arXiv 1906.00067): 5,046 questions on photographs of COCO that need outside knowledge.
 
 Rows: question_id, image, question, answers, a list of ten texts, question_type, answer_type. The gold answers are the
-annotators', with repeats. A question's id is its image's COCO id and one digit: questions on one image share a group,
-with those of VQAv2 too.
+annotators' answers, with repeats. A question's id is the COCO id of its image and one digit. Questions about one image
+share a group, also with those of VQAv2.
 """
 
 from __future__ import annotations
@@ -36,5 +36,6 @@ OKVQA = add_benchmark(
         question=_question,
         grader="vqa",
         template=SHORT_ANSWER,
+        position=5,
     )
 )

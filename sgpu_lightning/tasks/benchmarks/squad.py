@@ -1,7 +1,7 @@
 """SQuAD v1.1 (Rajpurkar et al., arXiv 1606.05250): 10,570 questions on passages of Wikipedia.
 
-Rows: id, title, context, question, and answers, an object of text and answer_start, one each for every annotator.
-Questions on one passage share a group.
+Rows: id, title, context, question, and answers, an object of the lists text and answer_start, with one entry per
+annotator. Questions about one passage share a group.
 """
 
 from __future__ import annotations
@@ -37,5 +37,6 @@ SQUAD = add_benchmark(
         question=_question,
         grader="squad_f1",
         template="Answer the question with as few words of the passage as possible.\n\n{context}\n\nQ: {question}\nA:",
+        position=3,
     )
 )

@@ -2,19 +2,18 @@
 
 Rows of ``rc.nocontext``: question, question_id, question_source, entity_pages, search_results, and answer, an object
 of aliases, normalized_aliases, matched_wiki_entity_name, normalized_matched_wiki_entity_name, normalized_value, type
-and value. A question stands there once for each of its documents, 17,944 rows of validation in all; it is asked once.
+and value. A question has one row for each of its documents, 17,944 rows in the validation split; it is asked once.
 """
 
 from __future__ import annotations
 
 from sgpu_lightning.errors import show_value
 from sgpu_lightning.tasks.benchmark import Benchmark, add_benchmark, few_shot, gold_or_none
-from sgpu_lightning.tasks.jsonl import TaskError
-from sgpu_lightning.tasks.question import Question
+from sgpu_lightning.tasks.question import Question, TaskError
 from sgpu_lightning.tasks.source_rows import Dataset, Row
 
 _HIDDEN = "<unk>"  # the answer in the test split
-# The first of the training split.
+# The first five rows of the training split.
 _EXAMPLES = [
     ("Which American-born Sinclair won the Nobel Prize for Literature in 1930?", "Sinclair Lewis"),
     ("Where in England was Dame Judi Dench born?", "York"),
@@ -46,5 +45,6 @@ TRIVIAQA = add_benchmark(
         question=_question,
         grader="alias",
         template=few_shot("Answer the question with a word or a short phrase.", _EXAMPLES),
+        position=1,
     )
 )

@@ -1,8 +1,8 @@
-"""VizWiz-VQA (Gurari et al., arXiv 1802.08218): 4,319 questions of blind people on photographs they took.
+"""VizWiz-VQA (Gurari et al., arXiv 1802.08218): 4,319 questions of blind people about photographs they took.
 
-Rows: question_id, image, question, answers, a list of ten texts, category. Many photographs do not show what is asked:
-annotators then answered "unanswerable" (or "unsuitable"), which is a gold answer like any other, and the prompt says
-so. The gold answers keep their repeats; the split test has none.
+Rows: question_id, image, question, answers, a list of ten texts, category. Many photographs do not show what is asked.
+Annotators then answered "unanswerable" (or "unsuitable"), which is a gold answer like any other, and the prompt asks
+for it. The gold answers keep their repeats; the test split has none.
 """
 
 from __future__ import annotations
@@ -32,5 +32,6 @@ VIZWIZ = add_benchmark(
             "{question}\nWhen the provided information is insufficient, respond with 'Unanswerable'.\n"
             "Answer the question using a single word or phrase."
         ),
+        position=6,
     )
 )

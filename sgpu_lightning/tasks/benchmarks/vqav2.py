@@ -1,8 +1,8 @@
 """VQAv2 (Goyal et al., arXiv 1612.00837): 214,354 questions of its validation split on photographs of COCO.
 
 Rows: question_type, multiple_choice_answer, answers, a list of ten objects of answer, answer_confidence and
-answer_id, image_id, answer_type, question_id, question, image. The gold answers are the ten annotators', with repeats.
-The splits testdev and test have none. Questions on one image share a group.
+answer_id, image_id, answer_type, question_id, question, image. The gold answers are those of the ten annotators, with
+repeats. The splits testdev and test have none. Questions about one image share a group.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Mapping
 
 from sgpu_lightning.errors import show_value
 from sgpu_lightning.tasks.benchmark import Benchmark, add_benchmark
-from sgpu_lightning.tasks.jsonl import TaskError
-from sgpu_lightning.tasks.question import Question
+from sgpu_lightning.tasks.question import Question, TaskError
 from sgpu_lightning.tasks.source_rows import Dataset, Row
 
 SHORT_ANSWER = "{question}\nAnswer the question using a single word or phrase."
@@ -44,5 +43,6 @@ VQAV2 = add_benchmark(
         question=_question,
         grader="vqa",
         template=SHORT_ANSWER,
+        position=4,
     )
 )

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpu_lightning.answers.normalisation import normalise
-from sgpu_lightning.answers.scored import majority_index, scored_answer
+from sgpu_lightning.answers.scored_answer import majority_index, scored_answer
 from tests.answers.helpers import record
 
 

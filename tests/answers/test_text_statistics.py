@@ -1,4 +1,4 @@
-"""What texts tell of an answer set."""
+"""Statistics of the texts of an answer set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.answers.text_statistics import AnswerTexts
 from tests.answers.helpers import record
 
 

@@ -1,4 +1,4 @@
-"""The scored answer: the one an answer set's label is about."""
+"""The scored answer: the answer that the label of an answer set is about."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from sgpu_lightning.answers.record import AnswerSet
 
 
 def majority_index(answers: Sequence[str]) -> int:
-    """Index of the majority answer: most frequent after normalisation.
+    """Index of the majority answer: the most frequent one after normalisation.
 
-    Ties go to the medoid of the tied by mean word overlap (Jaccard) with all answers, then to the first.
-    Word overlap, not vectors, so that the scored answer does not depend on an encoder.
+    A tie goes to the medoid of the tied answers by mean word overlap (Jaccard similarity) with all answers, then to
+    the first. Word overlap is used instead of vectors so that the scored answer does not depend on an encoder.
+
+    Args:
+        answers: The sampled answers; at least one.
     """
     normal = [normalise(answer) for answer in answers]
     counts = Counter(normal)
@@ -34,5 +37,5 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def scored_answer(record: AnswerSet) -> str:
-    """The greedy answer when the record has it, else the majority answer."""
+    """The greedy answer if the record has one, else the majority answer."""
     return record.greedy if record.greedy is not None else record.answers[majority_index(record.answers)]

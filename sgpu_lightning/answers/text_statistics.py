@@ -1,4 +1,4 @@
-"""What the texts of an answer set tell: which are equal, how far their words overlap, how long they are."""
+"""Statistics of the texts of an answer set: which texts are equal, their word overlap and their lengths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sgpu_lightning.answers.normalisation import normalise
 from sgpu_lightning.answers.record import AnswerSet
-from sgpu_lightning.answers.scored import scored_answer
+from sgpu_lightning.answers.scored_answer import scored_answer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnswerTexts:
-    """The texts of one answer set as numbers: N answers, then the scored answer.
+    """Statistics of the texts of one answer set: the N answers, then the scored answer.
 
     Args:
-        ids: Texts that are equal after normalisation have equal numbers, from 0; int64 [N + 1].
+        ids: Number of each distinct text, from 0; texts that are equal after normalisation share one, int64 [N + 1].
         overlap: Jaccard similarity of the word sets of the D distinct texts, float32 [D, D].
         lengths: log(1 + words) and log(1 + characters), float32 [N + 1, 2].
         logprobs: Summed log-probability (nats) of each answer, NaN where unknown; float32 [N].
@@ -34,7 +34,7 @@ class AnswerTexts:
 
     @classmethod
     def of(cls, record: AnswerSet) -> AnswerTexts:
-        """Read the texts of a record."""
+        """Compute the statistics of a record's texts."""
         texts = (*record.answers, scored_answer(record))
         numbers: dict[str, int] = {}
         ids = [numbers.setdefault(normalise(text), len(numbers)) for text in texts]
@@ -47,12 +47,12 @@ class AnswerTexts:
 
     @property
     def count(self) -> int:
-        """N."""
+        """Number of answers N, without the scored answer."""
         return len(self.logprobs)
 
 
 def _overlap(words: list[frozenset[str]]) -> npt.NDArray[np.float32]:
-    """Jaccard similarity of every pair of word sets; 1 for two empty ones."""
+    """Jaccard similarity of every pair of word sets; 1 for two empty sets."""
     found = np.ones((len(words), len(words)), dtype=np.float32)
     for i, ours in enumerate(words):
         for j, theirs in enumerate(words[:i]):

@@ -1,4 +1,4 @@
-"""A user's own questions: JSON Lines, one question a line."""
+"""Files of a user's own questions: JSON Lines, one question per line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from sgpu_lightning.answers.record import RecordError, require_text
 from sgpu_lightning.answers.row_files import read_rows
-from sgpu_lightning.errors import SGPUError, show_value
-from sgpu_lightning.tasks.question import Question
+from sgpu_lightning.errors import show_value
+from sgpu_lightning.tasks.question import Question, TaskError
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 KEYS = tuple(f.name for f in fields(Question))
@@ -22,21 +22,18 @@ _LIST_KEYS = ("gold", "rivals")
 _URL = re.compile(r"\A(?:[a-z][a-z0-9+.-]+://|data:)", re.IGNORECASE)
 
 
-class TaskError(SGPUError):
-    """Questions that cannot be had: says where, which key, what was expected and what was got."""
-
-
 def read_questions(path: Path) -> list[Question]:
     """Read a file of questions.
 
     Args:
         path: A ``.jsonl`` or ``.jsonl.gz`` file in UTF-8. Each line is an object with the keys ``id`` (unique) and
-            ``question``, and if wanted ``gold`` (a string or a list of strings), ``context``, ``image`` (a URL, or a
-            path from the file's folder), ``group`` and ``rivals`` (as ``gold``); see `Question`. Blank lines are
-            passed over.
+            ``question``, and optionally ``gold`` (a string or a list of strings), ``context``, ``image`` (a URL, or a
+            path relative to the file's folder), ``group`` and ``rivals`` (like ``gold``); see `Question`. Blank lines
+            are skipped.
 
     Raises:
-        TaskError: Naming file and line, the key, what was expected and what was got.
+        TaskError: If the file is missing or empty, or at a bad line; names file and line, the key, what was expected
+            and what was got.
     """
     if not path.is_file():
         raise TaskError(f"{path}: expected a file of questions ({', '.join(SUFFIXES)}), got none there")
@@ -49,8 +46,8 @@ def read_questions(path: Path) -> list[Question]:
             question = _with_image(parse_question(row, where), path.parent)
             if question.id in first_seen:
                 raise TaskError(
-                    f"{where}: key 'id': expected an id of its own, got '{question.id}', "
-                    f"which {first_seen[question.id]} has too"
+                    f"{where}: key 'id': expected a unique id, got '{question.id}', "
+                    f"which {first_seen[question.id]} has as well"
                 )
             first_seen[question.id] = where
             questions.append(question)
@@ -62,19 +59,19 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def parse_question(row: object, where: str = "question") -> Question:
-    """Check one decoded line and make it a `Question`.
+    """Check one decoded line and convert it to a `Question`.
 
     Args:
-        row: The decoded JSON object. A key that is null counts as left out.
-        where: Named in errors, for example ``questions.jsonl:12``.
+        row: The decoded JSON object. A key whose value is null counts as missing.
+        where: Place of the line, for error messages, for example ``questions.jsonl:12``.
 
     Raises:
-        TaskError: Naming ``where``, the key, what was expected and what was got.
+        TaskError: If the line breaks the format; names ``where``, the key, what was expected and what was got.
     """
     if not isinstance(row, Mapping):
         raise TaskError(f"{where}: expected a JSON object, got {show_value(row)}")
     for key in row:
-        # A misspelt "gold" would otherwise cost every label without a word.
+        # Otherwise a misspelt "gold" would silently lose every label.
         if key not in KEYS:
             raise TaskError(f"{where}: key '{key}': expected one of {', '.join(KEYS)}, got an unknown key")
     parsed: dict[str, Any] = {}
@@ -111,6 +108,6 @@ def _with_image(question: Question, folder: Path) -> Question:
     if question.image is None:
         return question
     image = question.image if _URL.match(question.image) else str(folder / question.image)
-    # By its image: questions about images often read the same, and would all be one group.
+    # Grouped by image: questions about images often have the same text and would otherwise form one group.
     group = question.group or f"image {hashlib.sha256(question.image.encode()).hexdigest()}"
     return replace(question, image=image, group=group)

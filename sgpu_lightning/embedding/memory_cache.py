@@ -1,4 +1,4 @@
-"""An encoder that remembers vectors of texts in memory, up to a limit."""
+"""A cache of embeddings in memory, with a size limit."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sgpu_lightning.embedding.encoder import Encoder
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_TEXT_BYTES = 400  # beside its vector: the text, and what the dictionary and the arrays need
+_TEXT_BYTES = 400  # per text, in addition to its vector: the text, and overhead of the dictionary and the array
 
 
 class RememberingEncoder:
-    """Encodes each distinct text once, as long as its vector is among those used last; writes nothing to disk.
+    """An encoder that keeps the most recently used embeddings in memory; writes nothing to disk.
 
     Args:
-        encoder: The encoder behind.
-        max_bytes: Memory for what is remembered, about.
+        encoder: The encoder that is called for texts that are not cached.
+        max_bytes: Approximate memory limit of the cache in bytes.
     """
 
     def __init__(self, encoder: Encoder, max_bytes: int = 128 * 2**20) -> None:
         self._encoder = encoder
         self.name, self.revision, self.dim = encoder.name, encoder.revision, encoder.dim
-        self.most = max(1, max_bytes // (4 * encoder.dim + _TEXT_BYTES))  # texts
+        self.most = max(1, max_bytes // (4 * encoder.dim + _TEXT_BYTES))  # number of texts
         self._known: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -45,7 +45,7 @@ class RememberingEncoder:
         if missing:
             fresh = self._encoder.encode(missing)
             vectors[[place[text] for text in missing]] = fresh
-            # Copies: a row of the array would keep all of it. What a later call cannot hold is not kept at all.
+            # Rows are copied, because a view would keep the whole array in memory. Only the last `most` fit the cache.
             kept = missing[-self.most :]
             self._known.update((text, row.copy()) for text, row in zip(kept, fresh[-len(kept) :], strict=True))
             while len(self._known) > self.most:
