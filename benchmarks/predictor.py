@@ -16,8 +16,8 @@ import torch
 from benchmarks.rows import Row
 from benchmarks.throughput import ANSWERS, CHUNKS, DIM, FIT_SETS, SETS, fitted_module, measure, synthetic_batch
 from benchmarks.timing import interleaved, seconds_of, summary, times_slower
-from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor
-from sgpu_lightning.predictor.scoring import CHUNK
+from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor
+from sgpu_lightning.predictor.scoring.scoring_sources import CHUNK
 from tests.toy import toy_rows
 
 SETS_PER_SECOND = 40_000

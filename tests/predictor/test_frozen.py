@@ -11,7 +11,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning import AnswerDataModule, AnswerFeatures, SGPUModule, SGPUPredictor
 from sgpu_lightning.gp.frozen import FrozenGP, Prediction
 from sgpu_lightning.predictor import export_graph, make_predictor, write_onnx
-from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor, to_bytes
+from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor, to_bytes
 from tests.predictor.conftest import make
 from tests.toy import toy_store
 

@@ -38,7 +38,7 @@ def score(
 
     from sgpu_lightning.answers.reader import Skipped
     from sgpu_lightning.errors import SGPUError
-    from sgpu_lightning.predictor.domain import UnlikeTrainingWarning
+    from sgpu_lightning.predictor.artefact.training_domain import UnlikeTrainingWarning
     from sgpu_lightning.predictor.predictor import SGPUPredictor
     from sgpu_lightning.training.predictions import write_records
 
