@@ -120,7 +120,7 @@ class TestConfig:
         ("changes", "message"),
         [
             ({"gp": {"kernel": "rbf", "num_features": 27, "num_inducing": 17}}, r"float64 \[17.*\], the file holds"),
-            ({"gp": {"kernel": "rbf", "num_features": 5, "num_inducing": 16}}, "got 27 features from .* but 5 in its GP"),
+            ({"gp": {"kernel": "rbf", "num_features": 5, "num_inducing": 16}}, "27 features from .* but 5 in its GP"),
             ({"gp": {"kernel": "rbf", "num_features": 27, "num_inducing": 10**12}}, "tensor 'gp.alpha'|features or gp"),
             ({"gp": {"kernel": "linear", "num_features": 27, "num_inducing": 16}}, "kernel: expected one of rbf"),
             ({"gp": {"kernel": "rbf"}}, "features or gp: .*missing 2 required positional arguments"),
