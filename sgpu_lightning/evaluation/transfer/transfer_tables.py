@@ -18,7 +18,7 @@ from sgpu_lightning.evaluation.transfer.heatmap import draw_heat_map
 from sgpu_lightning.evaluation.transfer.measure import Setting
 from sgpu_lightning.evaluation.transfer.plan import Sets
 from sgpu_lightning.evaluation.transfer.transfer_pair import ALIGNED, IN_MODEL, SHIFT, ZERO, TransferResult, rows_of
-from sgpu_lightning.metrics.functional.resampling import LOWER_IS_BETTER
+from sgpu_lightning.metrics.registry import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from rich.table import Table

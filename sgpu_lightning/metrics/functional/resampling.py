@@ -17,27 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional import tally as counts
 from sgpu_lightning.metrics.functional.checks import check_count, check_inputs, check_share
 from sgpu_lightning.metrics.functional.tally import Tally
+from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, METRICS
 
 TallyMetric = Callable[[Tally], Tensor]
-
-METRICS: dict[str, TallyMetric] = {
-    "accuracy": counts.accuracy,
-    "accuracy_at_coverage": counts.accuracy_at_coverage,
-    "ace": counts.ace,
-    "auarc": counts.auarc,
-    "aurac": counts.aurac,
-    "aurc": counts.aurc,
-    "auroc": counts.auroc,
-    "brier": counts.brier,
-    "coverage_at_risk": counts.coverage_at_risk,
-    "ece": counts.ece,
-    "nll": counts.nll,
-    "prr": counts.prr,
-}
-LOWER_IS_BETTER = frozenset({"ace", "aurc", "brier", "ece", "nll"})
 
 _MAX_COUNTS = 2**22  # counts held at once: 32 MiB in float64
 
@@ -259,9 +243,10 @@ def compare_resampled(
 def _metric(metric: str | TallyMetric) -> TallyMetric:
     if not isinstance(metric, str):
         return metric
-    if metric not in METRICS:
-        raise ValueError(f"`metric`: expected one of {', '.join(METRICS)}, or a function of a tally, got '{metric}'")
-    return METRICS[metric]
+    known = sorted(name for name, row in METRICS.items() if row.tally_path)
+    if metric not in known:
+        raise ValueError(f"`metric`: expected one of {', '.join(known)}, or a function of a tally, got '{metric}'")
+    return METRICS[metric].tally_form
 
 
 def _group_numbers(groups: Sequence[Hashable] | None, count: int) -> Tensor:
