@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable
 
 from sgpu_lightning.answers.storage.vectors import describe_specs
+from sgpu_lightning.metrics.registry import METRICS
 from sgpu_lightning.predictor.artefact.predictor_config import Evaluation, Interval, PredictorConfig
 from sgpu_lightning.predictor.artefact.training_domain import UNLIKE_QUANTILE
-
-_NAMES = {"auroc": "AUROC", "auarc": "AUARC", "prr": "PRR", "ece": "ECE", "brier": "Brier", "nll": "NLL"}
 
 
 def model_card(config: PredictorConfig, picture: str | None = None) -> str:
@@ -102,7 +101,7 @@ def _evaluation(config: PredictorConfig, picture: str | None) -> str:
     found = config.evaluation
     if found is None:
         return "## On held-out answer sets\n\nNot evaluated: no answer sets were held out from fitting.\n"
-    rows = [f"| {_NAMES.get(name, name)} | {_interval(value)} |" for name, value in found.metrics.items()]
+    rows = [f"| {_heading(name)} | {_interval(value)} |" for name, value in found.metrics.items()]
     return "\n".join(
         [
             "## On held-out answer sets\n",
@@ -110,7 +109,7 @@ def _evaluation(config: PredictorConfig, picture: str | None) -> str:
             "intervals over groups.\n",
             "| metric | value |\n|---|---|",
             *rows,
-            f"| ECE floor | {found.ece_floor:.3f} |\n",
+            f"| {METRICS['ece_floor'].heading} | {found.ece_floor:.3f} |\n",
             "The ECE floor is the expected ECE of a perfectly calibrated predictor on this number of sets.\n",
             f"![Proportion of right answers against P(correct)]({picture})\n" if picture else _calibration_table(found),
         ]
@@ -133,6 +132,11 @@ def _limits(config: PredictorConfig) -> str:
 - Sets that look unlike the training sets (latent variance above {config.domain.unlike_above:.3g}) are marked
   `unlike_training`: {1.0 - UNLIKE_QUANTILE:.0%} of the training sets{held_out}. Not every unfamiliar set is marked.
 """
+
+
+def _heading(name: str) -> str:
+    """The metric's heading; its name if this version does not know the metric."""
+    return METRICS[name].heading if name in METRICS else name
 
 
 def _interval(value: Interval) -> str:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.metrics.functional import bootstrap_interval, calibration_noise_floor
+from sgpu_lightning.metrics.registry import names
 from sgpu_lightning.predictor.artefact.predictor_config import CalibrationBin, Evaluation, Interval
 
-METRICS = ("auroc", "auarc", "ece", "brier", "nll")
 NUM_BINS = 15
 
 
@@ -29,7 +29,7 @@ def evaluate_held_out(probs: Tensor, labels: Tensor, unlike: Tensor, groups: Seq
     """
     if len(torch.unique(labels)) < 2:
         return None
-    intervals = {name: bootstrap_interval(name, probs, labels, groups=list(groups)) for name in METRICS}
+    intervals = {name: bootstrap_interval(name, probs, labels, groups=list(groups)) for name in names("predictor")}
     return Evaluation(
         sets=len(labels),
         right=float(labels.mean()),
