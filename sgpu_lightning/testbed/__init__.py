@@ -1,4 +1,4 @@
-"""Tiny models trained from scratch in seconds: the offline demo and the tests' fixtures."""
+"""Tiny models trained from scratch in seconds, for the offline demo and as fixtures of the tests."""
 
 from __future__ import annotations
 
