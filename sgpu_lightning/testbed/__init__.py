@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sgpu_lightning.tasks.digits import digit_questions
-from sgpu_lightning.testbed.language import build_language_model
+from sgpu_lightning.testbed.language_model import build_language_model
 from sgpu_lightning.testbed.lexicon import meaning
 from sgpu_lightning.testbed.mentions import corpus
-from sgpu_lightning.testbed.vision import build_vision_model
+from sgpu_lightning.testbed.vision_model import build_vision_model
 from sgpu_lightning.testbed.world import World, make_world, questions, write_questions
 
 __all__ = [

@@ -19,8 +19,8 @@ from sgpu_lightning.tasks import Question, load_task
 from sgpu_lightning.tasks.digits import digit_questions
 from sgpu_lightning.testbed.demo_examples import show_examples
 from sgpu_lightning.testbed.demo_transfer import demo_transfer, transfer_table
-from sgpu_lightning.testbed.language import build_language_model
-from sgpu_lightning.testbed.vision import build_vision_model
+from sgpu_lightning.testbed.language_model import build_language_model
+from sgpu_lightning.testbed.vision_model import build_vision_model
 from sgpu_lightning.testbed.world import write_questions
 from sgpu_lightning.training.fitting import Fitted, fit, metrics_table
 
