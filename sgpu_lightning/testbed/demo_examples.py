@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from sgpu_lightning.answers.storage.store import AnswerStore
-from sgpu_lightning.features.spectrum import cosine_gram, eigenspectrum, gram
+from sgpu_lightning.features.gram_kernels import cosine_gram, gram_matrix
+from sgpu_lightning.features.spectrum import eigenspectrum
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ def _spectra(store: AnswerStore, name: str, count: int) -> torch.Tensor:
     shard = store.read_vectors(name, store.shards[0])
     answers = int(shard.counts[0])
     vectors = torch.from_numpy(shard.answers[: count * answers]).reshape(count, answers, -1)
-    return eigenspectrum(gram(cosine_gram(vectors)))
+    return eigenspectrum(gram_matrix(cosine_gram(vectors)))
 
 
 def _bars(values: Iterable[float]) -> str:

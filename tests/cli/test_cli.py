@@ -15,7 +15,7 @@ import yaml
 
 from sgpu_lightning import AnswerStore, __version__
 from sgpu_lightning.cli.main import VERBS, main
-from sgpu_lightning.training.callbacks import StepProgress
+from sgpu_lightning.training.stopping import StepProgress
 from tests.toy import toy_rows, toy_store, write_toy_answers
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -14,11 +14,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.training.callbacks import default_callbacks
 from sgpu_lightning.training.checkpoint import read_settings
-from sgpu_lightning.training.fitting import evaluate_best, metrics_table, plain_metrics, quiet, trainer_defaults
-from sgpu_lightning.training.module import CheckpointError, SGPUModule
+from sgpu_lightning.training.checks import CheckpointError
+from sgpu_lightning.training.fitting import evaluate_best, metrics_table, plain_metrics, trainer_defaults
+from sgpu_lightning.training.module import SGPUModule
 from sgpu_lightning.training.predictions import write_predictions
+from sgpu_lightning.training.quiet import quiet
+from sgpu_lightning.training.step_progress import StepProgress
 
 _METRIC_VERBS = {"validate": "val", "test": "test"}
 
@@ -94,9 +96,8 @@ class SGPUCLI(LightningCLI):
             bare = {"logger": False, "callbacks": None, "enable_checkpointing": False, "enable_progress_bar": False}
             return super().instantiate_trainer(**bare, **kwargs)
         settings = self._get(self.config_init, "trainer", default={})
-        if settings.get("callbacks") is None:
-            progress = settings.get("enable_progress_bar") is not False  # None is Lightning's default: shown
-            kwargs["callbacks"] = default_callbacks(validated=self.model.learns_features, progress=progress)
+        if settings.get("enable_progress_bar") is not False:  # None is Lightning's default: shown
+            kwargs["callbacks"] = [*(settings.get("callbacks") or []), StepProgress()]
             kwargs["enable_progress_bar"] = False
         return super().instantiate_trainer(**kwargs)
 
@@ -104,7 +105,7 @@ class SGPUCLI(LightningCLI):
         """Refuse answers that cannot be fitted on before anything is written."""
         self.datamodule.setup("fit")
         self.datamodule.require_fittable(validated=self.model.learns_features)
-        self.datamodule.table.specs()
+        _ = self.datamodule.vector_specs
 
     def after_fit(self) -> None:
         """Evaluate the best state and name its checkpoint."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sgpu_lightning.features.batch import AnswerBatch
+from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
 from sgpu_lightning.gp.frozen import FrozenGP, Prediction
 from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
@@ -101,7 +101,7 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
     """Build the module on the meta device, which allocates no memory: the config is untrusted and may name any size."""
     try:
         with torch.device("meta"):
-            features = AnswerFeatures(**config.features)
+            features = AnswerFeatures.from_settings(config.features)
             gp = FrozenGP.of_shape(**config.gp)
             expected, accepted = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:

@@ -84,7 +84,8 @@ def open_checkpoint(path: Path, **changes: Any) -> tuple[SGPUModule, AnswerDataM
         CheckpointError: If the file was not written by ``sgpu fit``.
     """
     from sgpu_lightning.data.datamodule import AnswerDataModule
-    from sgpu_lightning.training.checkpoint import load_module, read_settings
+    from sgpu_lightning.training.checkpoint import read_settings
+    from sgpu_lightning.training.fitted_module import load_module
 
     module = load_module(path)
     settings = read_settings(path)["data"] | {key: value for key, value in changes.items() if value is not None}

@@ -17,6 +17,7 @@ from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor
 from sgpu_lightning.predictor.artefact.hub import is_hub_name
 from sgpu_lightning.predictor.artefact.predictor_config import TrainingData
 from sgpu_lightning.predictor.predictor_errors import PredictorError
+from sgpu_lightning.training.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from sgpu_lightning.data.datamodule import AnswerDataModule
@@ -37,13 +38,13 @@ class FitData:
     @property
     def train(self) -> Tensor:
         """Indices of the training sets, int64 [n]."""
-        return self._data.members["train"]
+        return self._data.split_indices["train"]
 
     @property
     def held_out(self) -> Tensor:
         """Indices of the test sets, or of the validation sets if there is no test set, int64 [n]."""
-        members = self._data.members
-        return members["test"] if len(members["test"]) else members["val"]
+        indices = self._data.split_indices
+        return indices["test"] if len(indices["test"]) else indices["val"]
 
     @property
     def labels(self) -> Tensor:
@@ -57,7 +58,7 @@ class FitData:
         return str(self._data.hparams["grader"] or next(stores, None) or DEFAULT_GRADER)
 
     def num_answers(self, counts: Tensor) -> tuple[int, int]:
-        """Fewest and most answers in the sets that were fitted on, subsets of their answers included.
+        """Fewest and most answers in the sets that were fitted on, answer subsets included.
 
         Args:
             counts: Number of answers of every set, int64 [n].
@@ -83,11 +84,12 @@ class FitData:
                 f"{describe_specs(given)}; use the same"
             )
         groups = torch.unique(self._data.table.group_hashes[self.train])
-        known = int(torch.isin(groups, module.train_groups).sum())
-        more = len(module.train_groups) - known  # groups of the predictor that this one was warm-started from
+        fitted = torch.empty(0, dtype=torch.long) if module.train_groups is None else module.train_groups
+        known = int(torch.isin(groups, fitted).sum())
+        more = len(fitted) - known  # groups of the predictor that this one was warm-started from
         if known < len(groups) or (more and module.hparams["warm_start"] is None):
             raise PredictorError(
-                f"the answers' training sets are not those of the fit: expected {len(module.train_groups)} groups, got "
+                f"the answers' training sets are not those of the fit: expected {len(fitted)} groups, got "
                 f"{len(groups)}, {known} of them the same; give the fit's own answers (--answers), unchanged"
             )
 
@@ -99,14 +101,14 @@ class FitData:
             The prediction and the number of answers of every set, int64 [n].
         """
         predictions, counts = [], []
-        for run in self._data.table.runs():
+        for run in self._data.runs():
             assert run.mask is not None
             predictions.append(model(run))
             counts.append(run.mask.sum(1))
         return Prediction.cat(predictions), torch.cat(counts)
 
     def training_variance(self, model: FrozenPredictor, prediction: Prediction) -> Tensor:
-        """Latent variance of the training sets, including each subset of their answers that was fitted on.
+        """Latent variance of the training sets, with all their answers and with each answer subset that was fitted on.
 
         Args:
             model: The frozen predictor.
@@ -114,8 +116,9 @@ class FitData:
         """
         if not self._data.subsets:
             return prediction.latent_variance[self.train]
-        self._data.load(model.features)
-        return model(self._data.take(self._data.training_rows())).latent_variance
+        cache = FeatureCache()
+        cache.fill(self._data, model.features)
+        return model.gp(torch.cat([features[self.train] for features in cache.features])).latent_variance
 
     def describe_training(self) -> TrainingData:
         """Summarise the training sets, with a SHA-256 of the sets and their labels."""

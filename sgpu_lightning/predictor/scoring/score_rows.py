@@ -11,6 +11,7 @@ from sgpu_lightning.answers.grading.grader import NO_GOLD
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.data.sources import ReadySource
 from sgpu_lightning.data.table import AnswerTable
+from sgpu_lightning.data.vector_runs import vector_runs
 from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor
 from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
 from sgpu_lightning.predictor.artefact.training_domain import is_unlike
@@ -74,7 +75,7 @@ def score_rows(model: FrozenPredictor, config: PredictorConfig, source: ReadySou
     require_vectors(config, source.specs())
     table = AnswerTable()
     table.add(source, _NoGrader())
-    for run in table.runs():
+    for run in vector_runs(table):
         prediction = model(run)
         unlike = is_unlike(prediction.latent_variance, config.domain).tolist()
         rows = prediction_records([(run.index, prediction)], table)
