@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -79,10 +81,13 @@ class SGPUPredictor:
         from sgpu_lightning.predictor.artefact.card import model_card
 
         picture = calibration_plot(self.config)
+        weights = to_bytes(self.model)
+        # A predictor written by an earlier version may have used other names for some tensors and settings.
+        config = replace(self.config, gp=self.model.gp.settings, weights_sha256=hashlib.sha256(weights).hexdigest())
         files = {
-            CONFIG: self.config.to_json().encode(),
-            WEIGHTS: to_bytes(self.model),
-            CARD: model_card(self.config, picture=PICTURE if picture else None).encode(),
+            CONFIG: config.to_json().encode(),
+            WEIGHTS: weights,
+            CARD: model_card(config, picture=PICTURE if picture else None).encode(),
         }
         write_folder(Path(folder), files | ({PICTURE: picture} if picture else {}), overwrite=overwrite)
 
