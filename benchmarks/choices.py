@@ -17,7 +17,7 @@ from sgpu_lightning.console import make_console
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, load_evaluation_set
 from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.tables import markdown
-from sgpu_lightning.features.blocks import BLOCKS, FeatureBlock
+from sgpu_lightning.features.blocks import BLOCKS
 from sgpu_lightning.features.extractor import DEFAULT_BLOCKS
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.metrics.registry import METRICS
@@ -39,7 +39,7 @@ class Choice:
     """
 
     name: str
-    blocks: Sequence[FeatureBlock] = DEFAULT_BLOCKS
+    blocks: Sequence[str] = DEFAULT_BLOCKS
     agreement: bool = True
     settings: tuple[tuple[str, Any], ...] = ()
     joined: bool = False

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from sgpu_lightning import AnswerDataModule, AnswerSet, SGPUModule, SGPUPredictor, fit, read_answers
 from sgpu_lightning.console import make_console
-from sgpu_lightning.features.blocks import FeatureBlock
 from sgpu_lightning.predictor import make_predictor, open_checkpoint
 from sgpu_lightning.training.predictions import write_records
 
@@ -31,7 +30,7 @@ MOST_SETS = 1000  # most answer sets taken from one file, so that no benchmark o
 # questions; the answers' length and their similarity to the question carry over less, and so does the detail that many
 # inducing points can represent.
 POINTS = 16
-FEATURES: list[FeatureBlock] = [
+FEATURES = [
     "spectrum",
     "scored_similarity",
     "match_fraction",
