@@ -226,7 +226,7 @@ class TestEncoder:
 
 
 class TestDomain:
-    def test_unlike_sets_are_told_of_with_their_share(self, white):
+    def test_unlike_sets_are_reported_with_their_proportion(self, white):
         predictor = white.load()
         records, _ = white_sets(4)
         rng = np.random.default_rng(1)

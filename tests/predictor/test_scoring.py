@@ -199,7 +199,7 @@ class TestCommand:
         assert "is the answers themselves: choose another file" in capsys.readouterr().err
         assert answers.read_text() == before
 
-    def test_unlike_sets_are_told_of_once_with_their_share(self, black, tmp_path, capsys):
+    def test_unlike_sets_are_reported_once_with_their_proportion(self, black, tmp_path, capsys):
         odd = [{"id": f"q{i}", "answers": [f"{i} {j} " * 60 for j in range(10)], "question": "?"} for i in range(20)]
         assert main(["score", str(black.folder), str(write(tmp_path / "a.jsonl", odd))]) == 0
         error = capsys.readouterr().err
