@@ -76,12 +76,15 @@ def throughput(predictor: FrozenPredictor) -> Row:
 
 def against_gpytorch(predictor: FrozenPredictor, module: torch.nn.Module) -> Row:
     """Measure the GP alone: the frozen GP and GPyTorch compute the same five outputs from the same features."""
+    from sgpu_lightning.gp.prediction import Prediction
+
     with torch.no_grad():
         features = predictor.features(synthetic_batch(CHUNK))
 
         def gpytorch() -> None:
             with torch.no_grad():
-                module.gp(features)
+                latent = module.gp.latent(module.gp.standardise(features))
+                Prediction.from_latent(latent.mean, latent.variance)
 
         variants = {"frozen": partial(predictor.gp, features), "gpytorch": gpytorch}
         interleaved(variants, 5)

@@ -27,7 +27,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from sgpu_lightning.sampling.images import load_image
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.local.loading import without_video
-from sgpu_lightning.sampling.prompt import build_prompt
+from sgpu_lightning.sampling.local.prompt import build_prompt
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question

@@ -36,7 +36,7 @@ def work(rank: int, world_size: int, threads: int, folder: str, start: Barrier, 
     import torch
 
     from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-    from sgpu_lightning.sampling.sampling_run import sample_to_store
+    from sgpu_lightning.sampling.run import sample_to_store
     from sgpu_lightning.sampling.sampling_settings import SamplingSettings
     from sgpu_lightning.tasks.prompt_settings import PromptSettings
 

@@ -17,8 +17,8 @@ from benchmarks.rows import Row
 from benchmarks.timing import Seconds, interleaved, times_slower
 from sgpu_lightning.answers.record import AnswerSet, parse_record
 from sgpu_lightning.baselines import SCORES, ScoreInputs, get_score
-from sgpu_lightning.baselines.graph import degree, eccentricity, eigenvalue_sum, heat_entropy
-from sgpu_lightning.baselines.similarity import AFFINITIES
+from sgpu_lightning.baselines.affinities import AFFINITIES
+from sgpu_lightning.baselines.scores.graph import degree, eccentricity, eigenvalue_sum, heat_entropy
 from sgpu_lightning.metrics.functional import bootstrap_interval
 
 ANSWERS, DIM = 10, 384
@@ -130,7 +130,7 @@ def run() -> list[Row]:
 
     def eigenscore() -> Tensor:
         for group in inputs.groups:
-            group.memory.clear()  # else the second round would reuse the results of the first
+            group.cache.clear()  # else the second round would reuse the results of the first
         return get_score("eigenscore").raw(inputs)
 
     one = partial(eigenscore_of_one, centring=centring)

@@ -68,7 +68,7 @@ def fitted_module(batch: AnswerBatch) -> SGPUModule:
         features: Tensor = module.features(batch)
     module.gp = GPClassifier.from_features(features)
     with torch.no_grad():
-        module.gp.evidence(features, batch.label)
+        module.gp.collapsed_elbo(features, batch.label)
     return module.eval()
 
 

@@ -1,13 +1,12 @@
-"""Other scores of an answer set: a registry of what SGPU is compared with.
+"""Baselines: the other scores of an answer set that SGPU is compared with.
 
-Every score in ``SCORES`` is computed for many answer sets at once from one `ScoreInputs`; the supervised baselines,
-which are fitted, are in ``SUPERVISED``. See docs/baselines.md.
+``SCORES`` holds the unsupervised scores, which are computed for many answer sets at once from one `ScoreInputs`;
+``SUPERVISED`` holds the baselines that are fitted on labels. See docs/baselines.md.
 """
 
-# The order of these imports is the order of the registry.
-from sgpu_lightning.baselines import lexical, cosine, spectral, graph, token_likelihood, semantic  # noqa: F401, I001
-from sgpu_lightning.baselines.score_inputs import ScoreInputs
-from sgpu_lightning.baselines.nli import NLI, NLICrossEncoder, NLIError, NLIMatrices
+from sgpu_lightning.baselines import scores as _scores  # noqa: F401  (the scores register themselves)
+from sgpu_lightning.baselines.inputs.nli import NLI, NLICrossEncoder, NLIError, NLIMatrices
+from sgpu_lightning.baselines.inputs.score_inputs import ScoreInputs
 from sgpu_lightning.baselines.registry import SCORES, Score, ScoreError, ScoreTable, compute_scores, get_score
 from sgpu_lightning.baselines.supervised import (
     SUPERVISED,

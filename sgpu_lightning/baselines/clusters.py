@@ -1,4 +1,4 @@
-"""Clusters of answers that mean the same, and their entropies."""
+"""Clusters of answers with the same meaning, their entropies, and components of graphs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from torch import Tensor
 
 
 def cluster_labels(equivalent: Tensor) -> Tensor:
-    """Put each answer, in order, into the first cluster whose first member it is equivalent to, else into a new one.
+    """Cluster answers greedily, in order.
 
-    Every answer is in exactly one cluster. (Farquhar et al.'s code lets a later cluster take an answer over from an
-    earlier one; the two differ only where an answer is equivalent to two that are not equivalent to each other.)
+    Each answer joins the first cluster to whose first answer it is equivalent; if there is none, it starts a new one.
+    Every answer is in exactly one cluster. (In the code of Farquhar et al., a later cluster may take over an answer of
+    an earlier one. The results differ only if an answer is equivalent to two answers that are not equivalent to each
+    other.)
 
     Args:
-        equivalent: Whether two answers mean the same, symmetric, bool [b, n, n].
+        equivalent: Whether two answers have the same meaning, symmetric, bool [b, n, n].
 
     Returns:
-        The index of each answer's first member, int64 [b, n].
+        Index of the first answer of each answer's cluster, int64 [b, n].
     """
     sets, count, _ = equivalent.shape
     labels = torch.zeros(sets, count, dtype=torch.long, device=equivalent.device)
@@ -31,44 +33,53 @@ def cluster_labels(equivalent: Tensor) -> Tensor:
 
 
 def same_label(labels: Tensor) -> Tensor:
-    """Whether two answers have the same label, bool [b, n, n]."""
+    """Whether two answers are in the same cluster, bool [b, n, n]; cluster labels are int64 [b, n]."""
     return labels.unsqueeze(2) == labels.unsqueeze(1)
 
 
 def entropy_of_labels(labels: Tensor) -> Tensor:
-    """Entropy of the frequencies of labels int64 [b, n], in nats, [b]."""
-    shares = same_label(labels).double().mean(2)
-    return -shares.log().mean(1)
+    """Entropy of the frequencies of cluster labels int64 [b, n], in nats, [b]."""
+    frequencies = same_label(labels).double().mean(2)
+    return -frequencies.log().mean(1)
 
 
 def entropy_of_weights(labels: Tensor, log_weights: Tensor) -> Tensor:
-    """Entropy of the clusters where each answer weighs exp(log_weights), normalised to sum to 1, in nats.
+    """Entropy of clusters weighted by exp(log_weights) of their answers, normalised to sum to 1, in nats.
 
     Args:
-        labels: Of the answers' clusters, int64 [b, n].
-        log_weights: Of the answers, float64 [b, n].
+        labels: Cluster of each answer, int64 [b, n].
+        log_weights: Log-weight of each answer, float64 [b, n].
 
     Returns:
-        [b].
+        Float64 [b].
     """
-    log_shares = cluster_log_weights(labels, log_weights.log_softmax(dim=1))
-    # Summed over answers, each cluster would count once for each member: divide by the members.
-    members = same_label(labels).double().sum(2)
-    return -(log_shares.exp() * log_shares / members).sum(1)
+    log_probabilities = cluster_log_weights(labels, log_weights.log_softmax(dim=1))
+    # The sum runs over answers, so each term is divided by the size of its cluster to count every cluster once.
+    sizes = same_label(labels).double().sum(2)
+    return -(log_probabilities.exp() * log_probabilities / sizes).sum(1)
 
 
 def cluster_log_weights(labels: Tensor, log_weights: Tensor) -> Tensor:
-    """For each answer the log of the summed weights of its cluster, [b, n]."""
+    """Log of the summed weights of each answer's cluster, [b, n].
+
+    Args:
+        labels: Cluster of each answer, int64 [b, n].
+        log_weights: Log-weight of each answer, float64 [b, n].
+    """
     own = log_weights.unsqueeze(1).masked_fill(~same_label(labels), -torch.inf)
     return own.logsumexp(dim=2)
 
 
 def count_components(adjacent: Tensor) -> Tensor:
-    """Number of connected components of symmetric graphs, bool [b, n, n]; float64 [b]."""
+    """Number of connected components of each graph, float64 [b].
+
+    Args:
+        adjacent: Symmetric adjacency of the graphs, bool [b, n, n].
+    """
     count = adjacent.shape[-1]
     reach = adjacent | torch.eye(count, dtype=torch.bool, device=adjacent.device)
-    for _ in range(max(1, (count - 1).bit_length())):  # paths double in length each time
+    for _ in range(max(1, (count - 1).bit_length())):  # each product doubles the length of the paths
         reach = (reach.double() @ reach.double()) > 0
-    # The first answer that each one reaches names its component.
+    # A component is identified by the first answer that its answers reach.
     first = reach.int().argmax(dim=2)
     return (first == torch.arange(count, device=adjacent.device)).double().sum(1)

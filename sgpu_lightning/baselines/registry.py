@@ -1,23 +1,25 @@
-"""The scores by name: what each needs, its sign and range, and how all of them are computed over many answer sets."""
+"""Registry of the unsupervised scores: the inputs, sign and range of each, and their values for many answer sets."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sgpu_lightning.baselines.score_inputs import REASONS, Need, ScoreInputs, SetGroup
+from sgpu_lightning.baselines.inputs.score_inputs import ScoreInputs
+from sgpu_lightning.baselines.inputs.score_needs import REASONS, Need
+from sgpu_lightning.baselines.inputs.set_group import SetGroup
 from sgpu_lightning.errors import SGPUError
 
 Function = Callable[[SetGroup], Tensor]
 
 
 class ScoreError(SGPUError):
-    """A score that does not exist."""
+    """A score is unknown, or its name is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +27,15 @@ class Score:
     """One unsupervised score of an answer set.
 
     Args:
-        name: Unique in the registry.
-        family: Which file it is from.
-        definition: One sentence: the raw quantity.
-        source: Where it is from.
-        sign: 1 where the raw quantity is higher for more confidence, -1 where it is uncertainty.
+        name: Name of the score, unique in the registry.
+        family: Name of the file that defines it.
+        definition: The raw quantity, in one sentence.
+        source: The publication or package that defines it.
+        sign: 1 if a higher raw quantity means more confidence, -1 if it means more uncertainty.
         low: Least raw value, in words; n is the number of answers.
         high: Greatest raw value, in words.
-        needs: What it is computed from, apart from the answers' texts.
-        function: The raw quantity of each set of a group, float64 [b].
+        needs: Inputs it is computed from, apart from the answers' texts.
+        function: Computes the raw quantity of each set of a group, float64 [b].
     """
 
     name: str
@@ -47,7 +49,7 @@ class Score:
     function: Function = field(repr=False, compare=False)
 
     def raw(self, inputs: ScoreInputs) -> Tensor:
-        """The raw quantity, float64 [B]; NaN for sets that lack what it needs."""
+        """Raw quantity of each set, float64 [B]; NaN for sets that lack an input."""
         values = torch.full((len(inputs),), torch.nan, dtype=torch.float64)
         for group in inputs.groups:
             if group.has.issuperset(self.needs):
@@ -55,11 +57,11 @@ class Score:
         return values
 
     def confidence(self, inputs: ScoreInputs) -> Tensor:
-        """The score oriented so that higher is more confident, float64 [B]; NaN for sets that lack what it needs."""
+        """Score of each set, higher = more confident, float64 [B]; NaN for sets that lack an input."""
         return self.sign * self.raw(inputs) + 0.0
 
     def lacking(self, inputs: ScoreInputs) -> dict[str, int]:
-        """Why sets are left out, and how many for each reason; a set counts for the first that holds."""
+        """Number of sets that are left out, by reason; a set with several reasons counts for the first."""
         reasons: Counter[str] = Counter()
         for group in inputs.groups:
             missing = [need for need in self.needs if need not in group.has]
@@ -81,10 +83,23 @@ def register(
     needs: tuple[Need, ...] = (),
     definition: str | None = None,
 ) -> Callable[[Function], Function]:
-    """Put a function of a group under a name; its family is its module, its definition the docstring's first line."""
+    """Register a function of a group as a score; its family is the name of its module.
+
+    Args:
+        name: Name of the score.
+        sign: 1 if a higher raw quantity means more confidence, -1 if it means more uncertainty.
+        low: Least raw value, in words; n is the number of answers.
+        high: Greatest raw value, in words.
+        source: The publication or package that defines it.
+        needs: Inputs it is computed from, apart from the answers' texts.
+        definition: The raw quantity, in one sentence; None takes the first line of the function's docstring.
+
+    Raises:
+        ScoreError: If the name is registered already.
+    """
 
     def add(function: Function) -> Function:
-        """Register the function, and leave it as it is."""
+        """Register the function and return it unchanged."""
         if name in SCORES:
             raise ScoreError(f"score '{name}' is registered twice")
         SCORES[name] = Score(
@@ -103,11 +118,25 @@ def register(
     return add
 
 
+def sort_scores(modules: Sequence[str]) -> None:
+    """Sort the registry by the modules that define the scores, and keep the order of scores within a module.
+
+    Args:
+        modules: Names of the modules, in the order wanted.
+    """
+    ordered = sorted(SCORES.items(), key=lambda item: modules.index(item[1].function.__module__))
+    SCORES.clear()
+    SCORES.update(ordered)
+
+
 def get_score(name: str) -> Score:
-    """The score of that name.
+    """Look up a score.
+
+    Args:
+        name: Its name in ``SCORES``.
 
     Raises:
-        ScoreError: If there is none, listing those there are.
+        ScoreError: If there is none of that name; the message lists the names.
     """
     if name not in SCORES:
         raise ScoreError(f"unknown score '{name}', expected one of {', '.join(SCORES)}")
@@ -119,10 +148,9 @@ class ScoreTable:
     """Scores of many answer sets.
 
     Args:
-        confidence: By name, higher = more confident, float64 [B]; NaN for sets that lack what a score needs. Scores
-            that no set has the inputs of are not there.
-        left_out: By name, why sets were left out and how many for each reason; scores that left none out are not
-            there.
+        confidence: Values by name of the score, higher = more confident, float64 [B]; NaN for sets that lack an input.
+            A score whose inputs no set has is absent.
+        left_out: Number of sets left out, by name of the score and by reason. A score that left no set out is absent.
     """
 
     confidence: dict[str, Tensor]
@@ -130,7 +158,11 @@ class ScoreTable:
 
 
 def compute_scores(inputs: ScoreInputs, names: Iterable[str] | None = None) -> ScoreTable:
-    """All scores, or the named ones, of all answer sets.
+    """Compute scores of all answer sets.
+
+    Args:
+        inputs: The answer sets and their inputs.
+        names: Scores to compute; None for all.
 
     Raises:
         ScoreError: If a name is unknown.

@@ -1,7 +1,7 @@
 """ROUGE and BLEU of two texts, as rouge-score 0.1.2 (with stemmer) and NLTK compute them.
 
-rouge-score itself takes a table of n x m cells for each longest common subsequence and stems every text anew for
-every pair; here each text is stemmed once, and a subsequence is found in n steps on whole numbers (Hyyrö, 2004).
+rouge-score itself fills a table of n x m cells for each longest common subsequence and stems every text again for
+every pair. Here each text is stemmed once, and a subsequence is found in n steps on integers (Hyyrö, 2004).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLEU_WEIGHTS = {1: (1.0, 0.0, 0.0, 0.0), 2: (0.5, 0.5, 0.0, 0.0), 3: (0.33, 0.3
 
 
 def text_similarity(kind: TextSimilarity) -> Callable[[str, str], float]:
-    """The function of that kind; each gives a number in [0, 1]."""
+    """The similarity function of a kind; it gives a number in [0, 1]."""
     kinds: dict[TextSimilarity, Callable[[str, str], float]] = {
         "rougeL": rouge_l,
         "rouge1": lambda one, other: rouge_n(one, other, 1),
@@ -34,45 +34,45 @@ def text_similarity(kind: TextSimilarity) -> Callable[[str, str], float]:
 
 
 def rouge_l(one: str, other: str) -> float:
-    """F1 of the longest common subsequence of stemmed words; 0 where a text has no words of a-z and 0-9."""
+    """F1 of the longest common subsequence of stemmed words; 0 if a text has no words of a-z and 0-9."""
     first, second = stemmed_words(one), stemmed_words(other)
     return _f1(common_subsequence(first, second), len(first), len(second))
 
 
 def rouge_n(one: str, other: str, n: int) -> float:
-    """F1 of the n-grams of stemmed words."""
+    """F1 of the n-grams of stemmed words of two texts."""
     first, second = _ngrams(stemmed_words(one), n), _ngrams(stemmed_words(other), n)
     return _f1((first & second).total(), max(first.total(), 1), max(second.total(), 1))
 
 
 def bleu(reference: str, hypothesis: str) -> float:
-    """BLEU of up to four words, fewer where a text is shorter, as lm-polygraph weighs them."""
+    """BLEU of n-grams of up to four words, of fewer if a text is shorter, with the weights of lm-polygraph."""
     from nltk.translate.bleu_score import sentence_bleu
 
     words, others = reference.split(), hypothesis.split()
     weights = _BLEU_WEIGHTS.get(min(len(words), len(others)), (0.25, 0.25, 0.25, 0.25))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns wherever texts share no n-grams, which is an answer here
+        warnings.simplefilter("ignore")  # NLTK warns if texts share no n-grams, which is common here
         return float(sentence_bleu([words], others, weights=weights))
 
 
 @lru_cache(maxsize=2**18)
 def stemmed_words(text: str) -> tuple[str, ...]:
-    """Words of a-z and 0-9 in lower case; those of more than three letters are stemmed."""
+    """Words of a-z and 0-9 in lower case; words of more than three letters are stemmed."""
     words = _NOT_WORDS.sub(" ", text.lower()).split()
     return tuple(_stem(word) if len(word) > 3 else word for word in words)
 
 
 def common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence, by bits: one addition for each word of ``other``."""
-    places: dict[str, int] = {}
+    """Length of the longest common subsequence, bit-parallel: one addition for each word of ``other``."""
+    positions: dict[str, int] = {}
     for i, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << i
-    everything = (1 << len(one)) - 1
-    row = everything
+        positions[word] = positions.get(word, 0) | 1 << i
+    all_bits = (1 << len(one)) - 1
+    row = all_bits
     for word in other:
-        matches = row & places.get(word, 0)
-        row = (row + matches | row - matches) & everything
+        matches = row & positions.get(word, 0)
+        row = (row + matches | row - matches) & all_bits
     return len(one) - row.bit_count()
 
 

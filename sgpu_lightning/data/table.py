@@ -19,7 +19,7 @@ from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.data.sources import Source
 from sgpu_lightning.data.splits import SplitError
 from sgpu_lightning.features.answer_batch import TextBatch
-from sgpu_lightning.gp.cluster_weights import variants_of
+from sgpu_lightning.gp.cluster_weights import cluster_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +111,5 @@ class AnswerTable:
 
     @cached_property
     def variants(self) -> Tensor:
-        """See `variants_of`, int64 [n]."""
-        return variants_of([row.model for row in self.rows], [row.group for row in self.rows])
+        """See `cluster_ids`, int64 [n]."""
+        return cluster_ids([row.model for row in self.rows], [row.group for row in self.rows])

@@ -1,1 +1,1 @@
-"""The approximate Gaussian process classifier."""
+"""The approximate Gaussian process classifier: P(correct) from features of answer sets."""

@@ -1,9 +1,10 @@
-"""How much variants of one question tell: less than as many questions.
+"""Down-weights clustered records by their design effect.
 
-A model answers variants of one question, the sets of one group, right or wrong together. A fit that counted all of many
-variants would learn the training questions' peculiarities, and be far too sure. By the design effect [Kish1965] a group
-of m is worth m / (1 + (m - 1) rho) sets, never more than 1 / rho. That throws away what differs between variants, as
-the answers to them do, and a few are better counted whole: the limit is three times as high.
+A model answers variants of one question, the records of one group, right or wrong together. A fit that counted each of
+many variants in full would learn the peculiarities of the training questions, and be far too certain. By the design
+effect [Kish1965] a cluster of m records is worth m / (1 + (m - 1) rho) independent ones, at most 1 / rho. That bound
+discards what differs between the variants, as their answers do, and clusters of a few records are better counted in
+full: the limit used here is three times as high.
 
 References:
     [Kish1965] Kish, "Survey Sampling", Wiley, 1965, section 8.2.
@@ -20,57 +21,61 @@ from torch import Tensor
 from sgpu_lightning.answers.groups import group_key_hash
 from sgpu_lightning.features.standardisation import standardised
 
-_LIMIT = 3.0  # times what the design effect leaves of a very large group
+_LIMIT = 3.0  # a cluster counts for this many times its effective size at the limit of many records, 1 / rho
 
 
-def variants_of(models: Iterable[str], groups: Iterable[str]) -> Tensor:
-    """Which answer sets are one model's answers to variants of one question: equal numbers, int64 [n].
+def cluster_ids(models: Iterable[str], groups: Iterable[str]) -> Tensor:
+    """Number the clusters: the records that one model answered and that belong to one group.
 
-    Answers of several models to a question count for one each: taking them for variants made fits on several models
-    transfer a little worse.
+    Answers of several models to a question are separate clusters: joining them made fits on several models transfer
+    slightly worse.
 
     Args:
-        models: Who answered each set, [n].
-        groups: Of each set, [n].
+        models: The model that answered each record, [n].
+        groups: The group of each record, [n].
+
+    Returns:
+        Equal numbers for records of one cluster, int64 [n].
     """
     keys = [group_key_hash(f"{model}\n{group}") for model, group in zip(models, groups, strict=True)]
     return torch.tensor(keys, dtype=torch.long)
 
 
-def group_weight(groups: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
-    """How many answer sets each counts for in fitting: at most 3 / rho all sets of a group together.
+def design_effect_weights(clusters: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
+    """The weight of each record in fitting: the records of a cluster together count for at most 3 / rho.
 
-    rho is the intraclass correlation of what the features do not tell of the labels. From a single group it cannot be
-    told, and then each set counts for one.
+    rho is the intraclass correlation of the residuals of a ridge regression of the labels on the features. It cannot
+    be estimated from a single cluster; each record then counts for one.
 
     Args:
-        groups: A number for each set's group, int64 [n]; see `variants_of`.
+        clusters: The cluster of each record, int64 [n]; see `cluster_ids`.
         labels: 1.0 right, 0.0 wrong, [n].
         features: Finite, [n, F].
 
     Returns:
-        Float64 [n], in (0, 1]; None where each counts for one.
+        Float64 [n], in (0, 1]; None where each record counts for one.
     """
-    _, where, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
-    if len(sizes) == len(groups):
+    _, where, sizes = torch.unique(clusters, return_inverse=True, return_counts=True)
+    if len(sizes) == len(clusters):
         return None
-    correlation = intraclass_correlation(where, _untold(features.double(), labels.double()))
+    correlation = intraclass_correlation(where, _ridge_residuals(features.double(), labels.double()))
     if correlation * float(sizes.max()) <= _LIMIT:
         return None
     return (_LIMIT / (correlation * sizes[where].double())).clamp_max(1.0)
 
 
-def intraclass_correlation(groups: Tensor, values: Tensor) -> float:
-    """How alike the values of a group are, by analysis of variance [Ridout1999].
+def intraclass_correlation(clusters: Tensor, values: Tensor) -> float:
+    """The intraclass correlation of values in clusters, estimated by analysis of variance [Ridout1999].
 
     Args:
-        groups: Likewise.
-        values: [n].
+        clusters: The cluster of each value, int64 [n].
+        values: Float64 [n].
 
     Returns:
-        From 0 (a group tells nothing of its values) to 1; 0 where no group has two sets, or there is one group only.
+        From 0 (values of one cluster are no more alike than others) to 1 (they are equal); 0 where no cluster has two
+        values, or there is only one cluster.
     """
-    _, where, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
+    _, where, sizes = torch.unique(clusters, return_inverse=True, return_counts=True)
     count, number = len(values), len(sizes)
     if number in (1, count):
         return 0.0
@@ -82,8 +87,8 @@ def intraclass_correlation(groups: Tensor, values: Tensor) -> float:
     return max(0.0, (between - within) / total) if total > 0.0 else 0.0
 
 
-def _untold(features: Tensor, labels: Tensor) -> Tensor:
-    """What a ridge regression on the standardised features leaves of the labels, [n]; its penalty is F."""
+def _ridge_residuals(features: Tensor, labels: Tensor) -> Tensor:
+    """Residuals of a ridge regression of the labels on the standardised features, [n]; the penalty is F."""
     x = standardised(features)
     centred, width = labels - labels.mean(), x.shape[1]
     return centred - x @ torch.linalg.solve(x.mT @ x + width * torch.eye(width).to(x), x.mT @ centred)

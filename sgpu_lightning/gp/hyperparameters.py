@@ -1,4 +1,4 @@
-"""Learning a GP's kernel and mean on ready features, by the evidence at the best posterior."""
+"""Fitting a GP's kernel and prior mean on precomputed features, by maximising the collapsed ELBO."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.frozen import FrozenGP, KernelName
+from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.inducing_points import NUM_INDUCING
+from sgpu_lightning.gp.kernels import KernelName
 
-_ITERATIONS = 5  # of L-BFGS in a step
-KERNEL_SETS = 4096  # sets are enough to learn a kernel by; the posterior is of all
-PLATEAU = 0.05  # nats: a step that raises the evidence of all answer sets by less ends a fit
+_ITERATIONS = 5  # L-BFGS iterations in one optimiser step
+KERNEL_SETS = 4096  # answer sets that suffice to fit the kernel; the posterior is solved for all
+PLATEAU = 0.05  # nats: a fit ends when a step raises the collapsed ELBO of all answer sets together by less
 
 
 def fit_classifier(
@@ -29,53 +30,67 @@ def fit_classifier(
     agreement: Tensor | None = None,
     warm_start: FrozenGP | None = None,
 ) -> GPClassifier:
-    """Fit a GP on ready features, without a trainer: what cross-validation calls hundreds of times.
+    """Fit a GP on precomputed features without a trainer, as cross-validation does hundreds of times.
 
-    The same optimisation as `SGPUModule`'s for a GP alone.
+    The optimisation is the same as that of `SGPUModule` for a GP alone.
 
     Args:
         features: Float64 [n, F].
         labels: 0.0 or 1.0, [n].
-        widths: Features in each block; None: all are one block.
+        widths: Number of features in each block; None: all are one block.
         num_inducing: Inducing points at most; see `default_inducing`.
         kernel: See `LatentGP`.
-        seed: Of k-means, and of the sets the kernel is learned on where there are more than `KERNEL_SETS`.
-        weight: See `GPClassifier.evidence`.
+        seed: Random seed of the k-means initialisation of inducing points, and of the choice of answer sets that the
+            kernel is fitted on where there are more than `KERNEL_SETS`.
+        weight: See `GPClassifier.collapsed_elbo`.
         agreement: See `GPClassifier.from_features`.
         warm_start: See `GPClassifier.from_features`.
     """
     classifier = GPClassifier.from_features(features, num_inducing, kernel, seed, widths, agreement, warm_start)
-    optimizer, some = kernel_optimizer(classifier), kernel_sets(len(features), seed)
-    part, part_labels, part_weight = features[some], labels[some], None if weight is None else weight[some]
-    size = len(part) if part_weight is None else float(part_weight.sum())
+    some = kernel_sets(len(features), seed)
+    _fit_kernel(classifier, features[some], labels[some], None if weight is None else weight[some])
+    with torch.no_grad():
+        classifier.collapsed_elbo(features, labels, weight)
+    return classifier
+
+
+def _fit_kernel(classifier: GPClassifier, features: Tensor, labels: Tensor, weight: Tensor | None) -> None:
+    """Take L-BFGS steps until one no longer raises the collapsed ELBO; arguments as in `fit_classifier`."""
+    optimizer = kernel_optimizer(classifier)
+    size = len(features) if weight is None else float(weight.sum())
     reached, last = -math.inf, -math.inf
 
     def closure() -> Tensor:
-        """What the optimiser lowers: minus the evidence with the priors, per answer set."""
+        """The loss: minus the collapsed ELBO with the priors, per answer set."""
         nonlocal reached
         optimizer.zero_grad()
-        gain = classifier.evidence(part, part_labels, part_weight) + classifier.latent.log_prior() / size
-        (-gain).backward()
-        reached = float(gain.detach())
-        return -gain
+        objective = classifier.collapsed_elbo(features, labels, weight) + classifier.latent.log_prior() / size
+        (-objective).backward()
+        reached = float(objective.detach())
+        return -objective
 
     while (reached - last) * size >= PLATEAU or last == -math.inf:
         last = reached
         optimizer.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        classifier.evidence(features, labels, weight)
-    return classifier
 
 
 def kernel_sets(count: int, seed: int = 0) -> Tensor:
-    """Which of ``count`` training sets the kernel is learned on: all, or `KERNEL_SETS` drawn by ``seed``."""
+    """Choose the training sets that the kernel is fitted on.
+
+    Args:
+        count: Number of training sets.
+        seed: Random seed of the choice.
+
+    Returns:
+        Indices of all of them, or of `KERNEL_SETS` drawn at random.
+    """
     if count <= KERNEL_SETS:
         return torch.arange(count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:KERNEL_SETS]
 
 
 def kernel_optimizer(classifier: GPClassifier) -> torch.optim.LBFGS:
-    """L-BFGS on what `GPClassifier.evidence` is a function of; a step is a few iterations."""
+    """L-BFGS on `GPClassifier.kernel_parameters`; each step runs a few iterations."""
     return torch.optim.LBFGS(
         classifier.kernel_parameters(), max_iter=_ITERATIONS, max_eval=2 * _ITERATIONS, line_search_fn="strong_wolfe"
     )

@@ -1,4 +1,4 @@
-"""Where inducing points lie, and how many there are."""
+"""How many inducing points there are, and their placement by k-means."""
 
 from __future__ import annotations
 
@@ -6,20 +6,35 @@ import torch
 from torch import Tensor
 
 _KMEANS_ROWS = 10_000
-_DECIMALS = 6  # of standardised features, to which inducing points are told apart
-NUM_INDUCING = 128  # as many again where sets are seen in several views, which are more to cover
+_DECIMALS = 6  # decimals of standardised features up to which rows count as distinct
+NUM_INDUCING = 128  # doubled where answer subsets are fitted too: they have more to cover
 
 
-def default_inducing(*, several_views: bool) -> int:
-    """How many inducing points there are at most: 128, or 256 for several views of each set."""
-    return NUM_INDUCING * (2 if several_views else 1)
+def default_inducing(*, answer_subsets: bool) -> int:
+    """The largest number of inducing points.
+
+    Args:
+        answer_subsets: Whether a fit also sees subsets of the answers of each training set.
+
+    Returns:
+        128, or 256 with answer subsets.
+    """
+    return NUM_INDUCING * (2 if answer_subsets else 1)
 
 
 def kmeans_points(features: Tensor, most: int, seed: int = 0) -> Tensor:
-    """At most ``most`` inducing points: k-means centres of distinct rows (at most 10,000, drawn by ``seed``).
+    """Place inducing points at the k-means centres of the distinct rows.
 
-    Many answer sets agree wholly and share one row: over distinct rows no two centres coincide. Rows that differ
-    by round-off count as one.
+    Many answer sets agree completely and share one row: among distinct rows no two centres coincide. Rows that differ
+    only by round-off count as one.
+
+    Args:
+        features: Standardised training features, [n, F].
+        most: Inducing points at most; there are fewer where there are fewer distinct rows.
+        seed: Random seed of k-means, and of the choice of 10,000 rows where more are distinct.
+
+    Returns:
+        Inducing points, [M, F].
     """
     from sklearn.cluster import KMeans
 

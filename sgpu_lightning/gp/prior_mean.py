@@ -1,8 +1,9 @@
-"""What the GP's mean function goes by: agreement of the answers, and a predictor that was fitted elsewhere.
+"""The GP's prior mean, linear in basis functions: agreement of the answers, and a predictor fitted elsewhere.
 
-A mean function m(x) = c + sum_j w_j t_j(x) with priors on the weights w_j says what is known before any label is seen:
-that answers which agree are more often right, or what another predictor learned. Few labels are then spent on what is
-particular to the data, not on finding that out again. Shapes: B answer sets, F features, T trends; all float64.
+The prior mean m(x) = c + sum_j w_j b_j(x), with priors on the weights w_j, states what is known before any label is
+seen: that answers which agree are more often right, or what another predictor learned. Few labels are then spent on
+what is particular to the data, rather than on learning that again. Shapes: B answer sets, F features, T basis
+functions; all tensors float64.
 """
 
 from __future__ import annotations
@@ -13,62 +14,76 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.gp.frozen import FrozenGP
 
 # Probits for one standard deviation of agreement: P(correct) is 0.12 one below the mean, 0.88 one above. Chosen by
 # cross-validation with 50 and 100 labels.
 _AGREEMENT = 1.2
-# Probits: where another predictor has learned how many answers are right, most data are near it, and some far from it.
-_OFFSET = 0.1
+# Scale of the constant beside another predictor, in probits: most data have about the proportion of right answers that
+# the predictor learned, and some have a very different one.
+_CONSTANT_SCALE = 0.1
 
 
-class Trend(Protocol):
-    """A function of standardised features that the mean is linear in."""
+class MeanBasis(Protocol):
+    """Basis functions of standardised features, and the priors on their weights and on the constant."""
 
     @property
-    def prior_mean(self) -> Tensor:
-        """Of each weight's normal prior, [T]."""
+    def weight_mean(self) -> Tensor:
+        """Mean of each weight's normal prior, [T]."""
         ...
 
     @property
-    def prior_deviation(self) -> Tensor:
-        """Of each weight's normal prior, [T]."""
+    def weight_deviation(self) -> Tensor:
+        """Standard deviation of each weight's normal prior, [T]."""
         ...
 
     @property
-    def offset_scale(self) -> float | None:
-        """Of the prior on the mean's constant, Student t with 3 degrees of freedom; None for a flat one."""
+    def constant_scale(self) -> float | None:
+        """Scale of the constant's prior, a Student t with 3 degrees of freedom; None for a flat prior."""
+        ...
+
+    @property
+    def base(self) -> FrozenGP | None:
+        """The predictor whose latent mean is one of the basis functions, if there is one."""
         ...
 
     @property
     def count(self) -> int:
-        """T."""
+        """The number of basis functions, T."""
         ...
 
     def __call__(self, x: Tensor) -> Tensor:
-        """From standardised features [B, F] to trends [B, T]."""
+        """The basis functions at standardised features [B, F], [B, T]."""
         ...
 
-    def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """The mean function as arguments of `FrozenGP`."""
+    def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """The fields of `FrozenTensors` that describe the basis functions.
+
+        Args:
+            weights: The weights w, [T].
+            lengths: The length scales that the features of `FrozenGP` are also divided by, [F].
+        """
         ...
 
 
-class AgreementTrend(nn.Module):
-    """How much the answers agree, by one block of features after another.
+class AgreementBasis(nn.Module):
+    """How much the answers agree: one basis function for each feature block that measures agreement.
 
-    Each trend is the mean of a block's standardised features, with the sign that makes more of it mean more agreement,
-    in units of its own standard deviation over the training sets. It is held in the range it had among them: weights
-    learned there say nothing of sets far outside, which a straight line would call certain.
+    Each basis function is the mean of a block's standardised features, signed so that a larger value means more
+    agreement, in units of its own standard deviation over the training sets. It is clipped to the range it had among
+    them: the weights learned there say nothing of answer sets far outside, for which a straight line would predict
+    with certainty.
 
     Args:
-        direction: x @ direction gives the trends, [F, T]; T may be 0, which leaves a constant mean.
-        limits: Lowest and highest of each trend among the training sets, [2, T].
+        direction: x @ direction gives the basis functions, [F, T]; T may be 0, which leaves a constant mean.
+        limits: Lowest and highest value of each basis function among the training sets, [2, T].
     """
 
     direction: Tensor
     limits: Tensor
-    offset_scale = None  # nothing is known of how many answers are right
+    constant_scale = None  # nothing is known about the proportion of right answers
+    base = None
 
     def __init__(self, direction: Tensor, limits: Tensor) -> None:
         super().__init__()
@@ -76,12 +91,12 @@ class AgreementTrend(nn.Module):
         self.register_buffer("limits", limits)
 
     @classmethod
-    def of(cls, x: Tensor, widths: Sequence[int], agreement: Tensor | None) -> AgreementTrend:
-        """The trends of blocks that say something of agreement.
+    def of(cls, x: Tensor, widths: Sequence[int], agreement: Tensor | None) -> AgreementBasis:
+        """Make the basis functions of the blocks that measure agreement.
 
         Args:
             x: Standardised training features, [B, F].
-            widths: Features in each block.
+            widths: Number of features in each block.
             agreement: 1, -1 or 0 for each feature, see `AnswerFeatures.agreement`; None for a constant mean.
         """
         columns = []
@@ -94,61 +109,64 @@ class AgreementTrend(nn.Module):
         if not columns:
             return cls.constant(x.shape[1])
         direction = torch.stack(columns, dim=1)
-        trends = x @ direction
-        return cls(direction, torch.stack([trends.amin(0), trends.amax(0)]))
+        values = x @ direction
+        return cls(direction, torch.stack([values.amin(0), values.amax(0)]))
 
     @classmethod
-    def constant(cls, num_features: int, count: int = 0) -> AgreementTrend:
-        """Without trends, or with ``count`` that a state dict is to fill."""
+    def constant(cls, num_features: int, count: int = 0) -> AgreementBasis:
+        """Make one without basis functions, or with ``count`` that a state dict is to fill."""
         return cls(torch.zeros(num_features, count, dtype=torch.float64), torch.zeros(2, count, dtype=torch.float64))
 
     @property
     def count(self) -> int:
-        """T."""
+        """The number of basis functions, T."""
         return self.direction.shape[1]
 
     @property
-    def prior_mean(self) -> Tensor:
-        """Of each weight, [T], in probits: all blocks together one standard deviation up are worth `_AGREEMENT`."""
+    def weight_mean(self) -> Tensor:
+        """Mean of each weight's prior, [T], in probits.
+
+        When all basis functions are one standard deviation up, the prior mean rises by `_AGREEMENT`.
+        """
         return self.direction.new_full((self.count,), _AGREEMENT / max(1, self.count))
 
     @property
-    def prior_deviation(self) -> Tensor:
-        """Of each weight, [T]: no effect and twice the effect are one deviation away."""
-        return self.prior_mean
+    def weight_deviation(self) -> Tensor:
+        """Standard deviation of each weight's prior, [T]: no effect and twice the effect are one deviation away."""
+        return self.weight_mean
 
     def forward(self, x: Tensor) -> Tensor:
-        """From standardised features [B, F] to trends [B, T]."""
+        """The basis functions at standardised features [B, F], [B, T]."""
         return (x @ self.direction).clamp(*self.limits)
 
-    def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """The mean function as arguments of `FrozenGP`, whose features are also divided by the length scales [F]."""
+    def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """The fields of `FrozenTensors` that describe the basis functions; see `MeanBasis.frozen`."""
         return {
             "direction": lengths.unsqueeze(1) * self.direction,
-            "trend_range": self.limits.clone(),
-            "trend_weights": weights.clone(),
+            "basis_range": self.limits.clone(),
+            "mean_weights": weights.clone(),
         }
 
 
-class PredictorTrend(nn.Module):
+class WarmStartBasis(nn.Module):
     """The latent mean of a predictor that was fitted elsewhere, beside agreement: a warm start.
 
-    Both are trusted by half, and the labels decide, by marginal likelihood, which to trust more. Without trends of
-    agreement the predictor has the whole trust. How many answers are right is taken to be as it says, unless labels
-    tell otherwise.
+    The prior gives each of the two half of the weight, and the marginal likelihood of the labels decides which counts
+    for more. Without agreement basis functions the predictor has the whole weight. The proportion of right answers is
+    a priori the one that the predictor learned, unless labels say otherwise.
 
     Args:
         base: The predictor.
         mean: Subtracted from features to standardise them for the new GP, [F].
         scale: What they are then divided by, [F].
-        agreement: Of the same standardised features.
+        agreement: The agreement basis functions of the same standardised features.
     """
 
     mean: Tensor
     scale: Tensor
-    offset_scale = _OFFSET
+    constant_scale = _CONSTANT_SCALE
 
-    def __init__(self, base: FrozenGP, mean: Tensor, scale: Tensor, agreement: AgreementTrend) -> None:
+    def __init__(self, base: FrozenGP, mean: Tensor, scale: Tensor, agreement: AgreementBasis) -> None:
         super().__init__()
         self.base = base
         self.agreement = agreement
@@ -157,42 +175,74 @@ class PredictorTrend(nn.Module):
 
     @property
     def count(self) -> int:
-        """T."""
+        """The number of basis functions, T."""
         return 1 + self.agreement.count
 
     @property
-    def prior_mean(self) -> Tensor:
-        """Of each weight, [T]; the predictor's first, of which 1 is to trust it as it is."""
-        share = 0.5 if self.agreement.count else 1.0
-        return share * torch.cat([self.mean.new_ones(1), self.agreement.prior_mean])
+    def weight_mean(self) -> Tensor:
+        """Mean of each weight's prior, [T]; the predictor's comes first, and 1 would keep its latent mean as it is."""
+        proportion = 0.5 if self.agreement.count else 1.0
+        return proportion * torch.cat([self.mean.new_ones(1), self.agreement.weight_mean])
 
     @property
-    def prior_deviation(self) -> Tensor:
-        """Of each weight, [T]."""
-        share = 0.5 if self.agreement.count else 0.2
-        return share * torch.cat([self.mean.new_ones(1), self.agreement.prior_deviation])
+    def weight_deviation(self) -> Tensor:
+        """Standard deviation of each weight's prior, [T]."""
+        proportion = 0.5 if self.agreement.count else 0.2
+        return proportion * torch.cat([self.mean.new_ones(1), self.agreement.weight_deviation])
 
     def forward(self, x: Tensor) -> Tensor:
-        """From standardised features [B, F] to trends [B, T]."""
+        """The basis functions at standardised features [B, F], [B, T]."""
         latent = self.base.latent_mean(x * self.scale + self.mean)
         return torch.cat([latent.unsqueeze(-1), self.agreement(x)], dim=-1)
 
-    def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """The mean function as arguments of `FrozenGP`."""
-        agreement = self.agreement.frozen(weights[1:], lengths)
-        return agreement | {"base": self.base, "base_weight": weights[0].clone()}
+    def frozen(self, weights: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """The fields of `FrozenTensors` that describe the basis functions; see `MeanBasis.frozen`."""
+        return self.agreement.frozen(weights[1:], lengths) | {"base_weight": weights[0].clone()}
 
 
-def empty_trend(num_features: int, count: int, warm_start: Mapping[str, Any] | None) -> Trend:
-    """A trend with the right shapes for a state dict to fill.
+def initial_basis(
+    x: Tensor,
+    mean: Tensor,
+    scale: Tensor,
+    widths: Sequence[int],
+    agreement: Tensor | None,
+    warm_start: FrozenGP | None,
+) -> MeanBasis:
+    """Make the basis functions for training features.
+
+    Args:
+        x: Standardised training features, [B, F].
+        mean: What was subtracted to standardise them, [F].
+        scale: What they were then divided by, [F].
+        widths: Number of features in each block.
+        agreement: See `AgreementBasis.of`.
+        warm_start: A predictor fitted elsewhere on the same features; None for agreement alone.
+
+    Raises:
+        SGPUError: If the predictor takes another number of features.
+    """
+    basis = AgreementBasis.of(x, widths, agreement)
+    if warm_start is None:
+        return basis
+    expected, got = x.shape[1], len(warm_start.mean)
+    if got != expected:
+        raise SGPUError(
+            f"warm start: expected a predictor on the same {expected} features, got one on {got}; use the same "
+            "feature blocks"
+        )
+    return WarmStartBasis(warm_start, mean, scale, basis)
+
+
+def empty_basis(num_features: int, count: int, warm_start: Mapping[str, Any] | None) -> MeanBasis:
+    """Make basis functions of the right shapes for a state dict to fill.
 
     Args:
         num_features: F.
         count: T.
-        warm_start: Arguments of `FrozenGP.of_shape` where the trend is a predictor.
+        warm_start: Arguments of `FrozenGP.of_shape` for the predictor of a warm start; None without one.
     """
     zeros = torch.zeros(num_features, dtype=torch.float64)
     if warm_start is None:
-        return AgreementTrend.constant(num_features, count)
-    agreement = AgreementTrend.constant(num_features, count - 1)
-    return PredictorTrend(FrozenGP.of_shape(**warm_start), zeros, zeros.clone(), agreement)
+        return AgreementBasis.constant(num_features, count)
+    agreement = AgreementBasis.constant(num_features, count - 1)
+    return WarmStartBasis(FrozenGP.of_shape(**warm_start), zeros, zeros.clone(), agreement)

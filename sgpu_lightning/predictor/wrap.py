@@ -16,8 +16,8 @@ from sgpu_lightning.predictor.predictor_errors import PredictorError
 from sgpu_lightning.predictor.scoring.score_rows import Score
 from sgpu_lightning.predictor.scoring.vectors_input import SetVectors
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
+from sgpu_lightning.sampling.outcome import Sampled
 from sgpu_lightning.sampling.recording.hooks import decoder_layers
-from sgpu_lightning.sampling.sampled_answers import Sampled
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 

@@ -1,4 +1,4 @@
-"""Several processes on one task: which one this is, and the end of all of them."""
+"""Several processes working on one task: this process's rank, its questions, and waiting for the others."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from datetime import timedelta
 from typing import TypeVar
 
 Item = TypeVar("Item")
-_PATIENCE = timedelta(days=30)
+_BARRIER_TIMEOUT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """This process among those that ``accelerate launch``, ``torchrun`` or ``mpirun`` started.
+    """This process among those started by ``accelerate launch``, ``torchrun`` or ``mpirun``.
 
     Args:
-        rank: From 0.
-        world_size: How many there are.
+        rank: Index of this process, from 0.
+        world_size: Number of processes.
     """
 
     rank: int = 0
@@ -27,42 +27,43 @@ class Launch:
 
     @classmethod
     def of_this_process(cls) -> Launch:
-        """As the launcher says in the environment; alone where there is none."""
+        """Read rank and world size from the launcher's environment variables; a single process without a launcher."""
         from accelerate.utils.environment import get_cpu_distributed_information
 
-        found = get_cpu_distributed_information()  # of any launcher, whatever the device
+        found = get_cpu_distributed_information()  # works for every launcher and device, in spite of its name
         return cls(found.rank, found.world_size)
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that speaks for all."""
+        """Whether this is the process that prints messages for all."""
         return self.rank == 0
 
-    def share(self, items: Sequence[Item]) -> list[Item]:
-        """This process's part, the same whatever the others have done: every so many-th item."""
+    def select(self, items: Sequence[Item]) -> list[Item]:
+        """This process's items: every ``world_size``-th one, independent of what the other processes have done."""
         return list(items[self.rank :: self.world_size])
 
     def warn_if_alone(self) -> None:
-        """Say that a launcher asked for several processes started one."""
+        """Warn if a launcher was asked for several processes but started only one."""
         if self.world_size == 1 and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
             warnings.warn(
-                "the launcher started this process alone: with --cpu, 'accelerate launch' starts several only by way "
-                "of mpirun; 'torchrun --nproc_per_node 2 -m sgpu_lightning sample ...' always does",
+                "the launcher started only this process: with --cpu, 'accelerate launch' needs mpirun to start "
+                "several; 'torchrun --nproc_per_node 2 -m sgpu_lightning sample ...' starts several without it",
                 stacklevel=2,
             )
 
     def wait_for_all(self) -> None:
-        """Return when all processes have come here; at once where they have no address to meet at.
+        """Block until every process has called this; return at once if the processes have no rendezvous address.
 
-        A launcher ends all processes as soon as one ends with an error: one that has questions left without an answer
-        must not do so before the others are through.
+        A launcher ends all processes as soon as one exits with an error. A process that has failed questions must
+        therefore not exit before the others have finished.
         """
         if self.world_size == 1 or "MASTER_ADDR" not in os.environ:
             return
         import torch.distributed as dist
 
-        # No process group stands during the run: nobody's pace depends on the others', and no time-out applies.
-        dist.init_process_group("gloo", rank=self.rank, world_size=self.world_size, timeout=_PATIENCE)
+        # The process group is created only now, so that during the run no process waits for another and no collective
+        # can time out.
+        dist.init_process_group("gloo", rank=self.rank, world_size=self.world_size, timeout=_BARRIER_TIMEOUT)
         try:
             dist.barrier()
         finally:

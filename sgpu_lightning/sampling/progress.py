@@ -10,14 +10,16 @@ from sgpu_lightning.sampling.launch import Launch
 
 
 class SamplingProgress(AbstractContextManager["SamplingProgress"]):
-    """Questions done, answers a second, time left; one bar for all processes, of the main one's part.
+    """Shows questions done, answers per second and time left.
+
+    With several processes, only the main one shows a bar, and the bar counts that process's questions.
 
     Args:
-        model: Who is asked.
-        total: This process's questions.
-        done: How many of them are in the store already.
-        launch: Which process this is.
-        show: Whether to show anything.
+        model: Name of the model.
+        total: Number of questions of this process.
+        done: How many of them are already in the store.
+        launch: This process's place among all.
+        show: Whether to show the bar.
     """
 
     def __init__(self, model: str, total: int, done: int, launch: Launch, *, show: bool = True) -> None:
@@ -43,7 +45,11 @@ class SamplingProgress(AbstractContextManager["SamplingProgress"]):
         self._bar.stop()
 
     def advance(self, answers: int) -> None:
-        """One question more, with so many answers; none if it failed."""
+        """Count one more question.
+
+        Args:
+            answers: Number of answers it got; 0 if it failed.
+        """
         self._answers += answers
         self._failed += answers == 0
         elapsed = self._bar.tasks[0].elapsed or 0.0

@@ -1,4 +1,4 @@
-"""How answers are drawn."""
+"""Settings of how answers are sampled."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from sgpu_lightning.errors import SamplingError
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
-    """How answers are drawn; every field is kept in the store's manifest.
+    """How answers are sampled. Every field is written to the store's manifest.
 
     Args:
-        num_answers: Sampled answers N for each question, at least 2; the greedy answer comes on top.
+        num_answers: Number N of sampled answers per question, at least 2. The greedy answer is generated in addition.
         temperature: Divides the scores before sampling, above 0. The greedy answer does not depend on it.
-        top_k: Sample among the k likeliest tokens only, at least 1; None: among all.
-        top_p: Sample among the fewest tokens that hold this probability, in (0, 1]; None: among all.
-        max_new_tokens: Tokens an answer may have, at least 1; a longer one is cut there.
-        seed: With the question's id it fixes every draw, at least 0.
+        top_k: Sample from the k most likely tokens only, at least 1; None: from all tokens.
+        top_p: Sample from the smallest set of most likely tokens whose total probability reaches this, in (0, 1];
+            None: from all tokens.
+        max_new_tokens: Length limit of an answer in tokens, at least 1; longer answers are cut off there.
+        seed: Random seed, at least 0. Seed, question id and answer number determine every draw.
 
     Raises:
-        SamplingError: Naming the field, what was expected and what was got.
+        SamplingError: If a field is out of range; the message names the field, what was expected and what was got.
     """
 
     num_answers: int = 10
@@ -37,9 +38,9 @@ class SamplingSettings:
         _require_integer("max_new_tokens", self.max_new_tokens, 1)
         _require_integer("seed", self.seed, 0)
         if self.top_k is not None:
-            _require_integer("top_k", self.top_k, 1, "; None samples among all tokens")
+            _require_integer("top_k", self.top_k, 1, "; None samples from all tokens")
         if not _is_number(self.temperature) or not 0 < self.temperature < math.inf:
-            hint = "; the greedy answer is always given besides"
+            hint = "; the greedy answer is always generated in addition"
             raise SamplingError(f"temperature: expected a number above 0, got {self.temperature!r}{hint}")
         if self.top_p is not None and (not _is_number(self.top_p) or not 0 < self.top_p <= 1):
             raise SamplingError(f"top_p: expected a number in (0, 1] or None, got {self.top_p!r}")

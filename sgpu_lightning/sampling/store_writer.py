@@ -1,4 +1,4 @@
-"""From outcomes in any order to shards of a store."""
+"""Writing outcomes, which arrive in any order, to the shards of a store."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from sgpu_lightning.answers.storage.failures import FailureFile
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorDtype, VectorShard, VectorSpec
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed, Outcome, Sampler
+from sgpu_lightning.sampling.outcome import Failed, Outcome, Sampled
+from sgpu_lightning.sampling.sampler_protocol import Sampler
 from sgpu_lightning.tasks.question import Question
 
-# Between two writes, and so what a killed run loses, are at most so many questions and about so many seconds.
+# Upper bounds of what is collected between two writes, and so of what a killed run loses: questions, and (roughly)
+# seconds.
 SHARD_SIZE = 128
 SHARD_SECONDS = 60.0
 
@@ -24,12 +25,12 @@ class OutcomeWriter:
     """Collects outcomes and writes them to a store, each shard in the order of the questions.
 
     Args:
-        store: Where to.
-        sampler: Who gives the outcomes.
-        questions: Those it was asked.
-        task: The records' ``dataset``.
-        dtype: How hidden states are stored.
-        rank: This process's rank.
+        store: The store to write to.
+        sampler: The sampler that produces the outcomes.
+        questions: The questions it was asked.
+        task: Name of the task, which becomes the records' ``dataset``.
+        dtype: Number format in which hidden states are stored.
+        rank: Rank of this process.
     """
 
     def __init__(
@@ -51,15 +52,18 @@ class OutcomeWriter:
 
     @property
     def unanswered(self) -> list[Question]:
-        """Questions that no outcome has come for."""
+        """The questions without an outcome so far."""
         return list(self._waiting.values())
 
     def add(self, outcome: Outcome) -> None:
-        """Take one outcome, and write if it is time.
+        """Add one outcome, and write to the store if enough have been collected or enough time has passed.
+
+        Args:
+            outcome: The outcome of one of the questions.
 
         Raises:
-            SamplingError: If its question was not asked, or has had its outcome.
-            StoreError: If the system refuses to write.
+            SamplingError: If its question was not asked or already has an outcome.
+            StoreError: If the operating system refuses to write.
         """
         name = outcome.question.id if isinstance(outcome, Failed) else outcome.record.id
         if self._waiting.pop(name, None) is None:
@@ -76,10 +80,10 @@ class OutcomeWriter:
             self.write()
 
     def write(self) -> None:
-        """Write what has come since the last time.
+        """Write the outcomes collected since the last write.
 
         Raises:
-            StoreError: If the system refuses.
+            StoreError: If the operating system refuses to write.
         """
         pending, self._pending = self._pending, []
         self._written_at = time.monotonic()
@@ -87,10 +91,10 @@ class OutcomeWriter:
         if not pending:
             return
         with self._store.locked():
-            there = self._store.ids()  # another run may have asked the same
-            fresh = [one for one in pending if one.record.id not in there]
+            stored = self._store.ids()  # another run may have asked the same questions meanwhile
+            fresh = [sampled for sampled in pending if sampled.record.id not in stored]
             if fresh:
-                self._append(sorted(fresh, key=lambda one: self._position[one.record.id]))
+                self._append(sorted(fresh, key=lambda sampled: self._position[sampled.record.id]))
 
     def _append(self, sampled: Sequence[Sampled]) -> None:
         records = [replace(one.record, dataset=self._task) for one in sampled]

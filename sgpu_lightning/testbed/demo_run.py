@@ -13,7 +13,7 @@ from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.embedding.embed_answers import embed_store, load_encoder
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampling_run import sample_to_store
+from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks import Question, load_task
 from sgpu_lightning.tasks.digits import digit_questions

@@ -10,8 +10,9 @@ import torch
 
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.features.extractor import AnswerFeatures
+from sgpu_lightning.gp import old_names
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.prior_mean import empty_trend
+from sgpu_lightning.gp.prior_mean import empty_basis
 from sgpu_lightning.training.checks import CheckpointError
 
 _PARTS = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "vector_specs", "train_groups")
@@ -59,15 +60,15 @@ def empty_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
     """The parts of a checkpoint's module, for its state dict to fill.
 
     Args:
-        checkpoint: Content of a checkpoint; its hyperparameters by their current names.
+        checkpoint: Content of a checkpoint under current names, see `under_current_names`.
     """
     settings, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
     weight = state.get("features.projection.weight")
     dim = None if weight is None else weight.shape[1]
     features = make_features(settings, settings["features"], len(state["features.layer_logits"]), dim)
     points = state["gp.latent.variational_strategy.inducing_points"]
-    trend = empty_trend(points.shape[1], len(state["gp.latent.trend_weights"]), checkpoint.get("warm_start"))
-    gp = GPClassifier(features.widths, len(points), settings["kernel"], trend)
+    basis = empty_basis(points.shape[1], len(state["gp.latent.mean_weights"]), checkpoint.get("warm_start"))
+    gp = GPClassifier(features.widths, len(points), settings["kernel"], basis)
     return FittedParts(features, gp, tuple(VectorSpec(**spec) for spec in checkpoint["vector_specs"]))
 
 
@@ -80,9 +81,16 @@ def fitted_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
     return parts
 
 
-def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A module's hyperparameters by their current names."""
-    return {_RENAMED.get(key, key): value for key, value in settings.items()}
+def under_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a checkpoint, of this or an earlier version, under current names."""
+    settings = {_RENAMED.get(key, key): value for key, value in checkpoint["hyper_parameters"].items()}
+    base = checkpoint.get("warm_start")
+    return {
+        **checkpoint,
+        "hyper_parameters": settings,
+        "state_dict": old_names.renamed_state(checkpoint["state_dict"]),
+        "warm_start": None if base is None else old_names.renamed_settings(base),
+    }
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -95,12 +103,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint written by 'sgpu fit'")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        parts = {part: content[part] for part in _PARTS}
+        return under_current_names({part: content[part] for part in _PARTS} | {"warm_start": content.get("warm_start")})
     except Exception as error:
         # Not the cause's own text: torch's advises to load the file without the safety of weights_only.
         raise CheckpointError(f"{path}: not a checkpoint written by 'sgpu fit'") from error
-    settings = renamed_settings(parts["hyper_parameters"])
-    return parts | {"hyper_parameters": settings, "warm_start": content.get("warm_start")}
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:

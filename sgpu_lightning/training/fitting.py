@@ -1,4 +1,4 @@
-"""Fitting with defaults that need no tuning, and the table that says how well it went."""
+"""Fitting with defaults that need no tuning, and the table of the resulting metrics."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Fitted:
     """A fitted predictor.
 
     Args:
-        module: With the best state loaded.
-        checkpoint: Where that state is.
-        metrics: Of each split that has answer sets, by metric name without prefix.
-        sizes: Labelled answer sets in each split.
+        module: The module with its best state.
+        checkpoint: Path of that state.
+        metrics: Metrics of each split that has answer sets, by name without prefix.
+        sizes: Number of labelled answer sets in each split.
     """
 
     module: SGPUModule

@@ -20,11 +20,11 @@ from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of
 from sgpu_lightning.features.gram_kernels import GramKernel
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.frozen import KernelName, Prediction
 from sgpu_lightning.gp.hyperparameters import kernel_optimizer, kernel_sets
-from sgpu_lightning.gp.prior_mean import PredictorTrend
+from sgpu_lightning.gp.kernels import KernelName
+from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.metrics import probability_metrics
-from sgpu_lightning.training.checkpoint import empty_parts, make_features, renamed_settings
+from sgpu_lightning.training.checkpoint import empty_parts, make_features, under_current_names
 from sgpu_lightning.training.checks import (
     FROM_DATA,
     CheckpointError,
@@ -38,7 +38,7 @@ from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.fit_start import FitStart
 from sgpu_lightning.training.float64_module import Float64Module
 from sgpu_lightning.training.stopping import add_fit_callbacks
-from sgpu_lightning.training.training_set import TrainingSet
+from sgpu_lightning.training.training_set import TrainingSet, joined_groups
 
 
 class SGPUModule(Float64Module):
@@ -147,16 +147,17 @@ class SGPUModule(Float64Module):
             data.require_labelled(splits[stage])
 
     def teardown(self, stage: str) -> None:
-        """Let the data module's loaders carry vectors again, for other uses."""
+        """Let the data module's loaders carry vectors again, for other uses, and free the training set."""
         if (data := self._data()) is not None:
             data.with_vectors = True
+        self._training = None
 
     def configure_callbacks(self) -> list[Callback]:
         """Add the callbacks that stop a fit and keep its best state to the trainer's own.
 
         Callbacks that are returned here would replace those of a user that have the same class or a parent class.
         """
-        if self.trainer.state.fn == TrainerFn.FITTING:
+        if self._is_fitting:
             add_fit_callbacks(self.trainer, learned_front=self.learns_features)
         return []
 
@@ -210,7 +211,7 @@ class SGPUModule(Float64Module):
             elbo, size, total = self._elbo(own), self._train_size(own), float(len(own))
         else:
             sets = self._training.take(kernel_sets(len(self._training.labels)))
-            elbo = classifier.evidence(sets.features, sets.labels, sets.weight)
+            elbo = classifier.collapsed_elbo(sets.features, sets.labels, sets.weight)
             size = total = sets.total
         self.log("train/elbo", elbo, batch_size=int(total), on_step=False, on_epoch=True)
         return {"loss": -elbo - classifier.latent.log_prior() / size, "total": total}
@@ -219,7 +220,7 @@ class SGPUModule(Float64Module):
         """Solve for the posterior of all training sets: the kernel may have been learned on some of them."""
         if self._training is not None:
             with torch.no_grad():
-                self._classifier().evidence(self._training.features, self._training.labels, self._training.weight)
+                self._classifier().collapsed_elbo(self._training.features, self._training.labels, self._training.weight)
 
     def on_fit_end(self) -> None:
         """Restore the number of threads."""
@@ -240,7 +241,7 @@ class SGPUModule(Float64Module):
 
     def on_validation_start(self) -> None:
         """Check and read the data, unless fitting did."""
-        self._prepare(None if self.trainer.state.fn == TrainerFn.FITTING else "val")
+        self._prepare(None if self._is_fitting else "val")
 
     def on_test_start(self) -> None:
         """Check and read the data."""
@@ -272,7 +273,10 @@ class SGPUModule(Float64Module):
     def _evaluate(self, batch: AnswerBatch | Mapping[str, Any], name: str, metrics: MetricCollection) -> None:
         given = AnswerBatch.of(batch)
         known = given.take((~given.label.isnan()).nonzero().squeeze(1))
-        check_batch_held_out(known, self.train_groups)
+        if not len(known):
+            return
+        if not self._is_fitting:
+            check_batch_held_out(known, self.train_groups)
         metrics.update(self(known).p_correct, known.label)
         self.log_dict(metrics, batch_size=len(known))
         self.log(f"{name}/elbo", self._elbo(known), batch_size=len(known))
@@ -293,10 +297,10 @@ class SGPUModule(Float64Module):
         checkpoint["vector_specs"] = [spec.to_dict() for spec in self.vector_specs]
         checkpoint["train_groups"] = self.train_groups
         checkpoint["train_size"] = self.train_size
-        trend = None if self.gp is None else self.gp.latent.trend
-        checkpoint["warm_start"] = trend.base.settings if isinstance(trend, PredictorTrend) else None
+        base = None if self.gp is None else self.gp.latent.mean_basis.base
+        checkpoint["warm_start"] = None if base is None else base.settings
 
-    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the parts the checkpoint's shapes, after checking that it is one of ours and fits the settings.
 
         Raises:
@@ -304,20 +308,21 @@ class SGPUModule(Float64Module):
         """
         if "gp.mean" not in checkpoint["state_dict"] or "vector_specs" not in checkpoint:
             raise CheckpointError("checkpoint: expected one written by 'sgpu fit', got one of another module")
-        settings = renamed_settings(checkpoint["hyper_parameters"])
+        current = under_current_names(checkpoint)
+        checkpoint["state_dict"], settings = current["state_dict"], current["hyper_parameters"]
         check_settings(settings, self.hparams)
         for key in FROM_DATA:
             self.hparams[key] = settings[key]
-        self.features, self.gp, self.vector_specs = empty_parts({**checkpoint, "hyper_parameters": settings})
-        self.train_groups = self._joined_groups(checkpoint["train_groups"])
-        self.train_size = checkpoint.get("train_size", 0.0)
+        self.features, self.gp, self.vector_specs = empty_parts(current)
+        groups = checkpoint["train_groups"]
+        if self._is_fitting:  # the fit goes on, perhaps on other data: the groups of both were fitted on
+            self.train_groups = joined_groups(self.train_groups, groups)
+        else:
+            self.train_groups, self.train_size = groups, checkpoint.get("train_size", 0.0)
 
-    def _joined_groups(self, theirs: Tensor | None) -> Tensor | None:
-        """The checkpoint's groups; with those of the data, which may be others, in a fit that goes on from it."""
-        goes_on = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
-        if not goes_on or theirs is None or self.train_groups is None:
-            return theirs
-        return torch.unique(torch.cat([self.train_groups, theirs]))
+    @property
+    def _is_fitting(self) -> bool:
+        return self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
 
     def _data(self) -> AnswerDataModule | None:
         """The trainer's data module, if it is one of ours."""

@@ -12,7 +12,7 @@ from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.data.splits import SplitError
 from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.answer_subsets import subset_weight
-from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.cluster_weights import design_effect_weights
 from sgpu_lightning.training.feature_cache import FeatureCache
 
 
@@ -46,7 +46,7 @@ def training_set_of(data: AnswerDataModule, cache: FeatureCache) -> TrainingSet:
     """The training set of a data module, from cached features of its answer sets."""
     index, count = data.split_indices["train"], len(cache.features)
     labels = data.table.labels[index]
-    weight = group_weight(data.table.variants[index], labels, cache.features[0][index])
+    weight = design_effect_weights(data.table.variants[index], labels, cache.features[0][index])
     return TrainingSet(
         features=torch.cat([features[index] for features in cache.features]),
         labels=labels.repeat(count),
@@ -76,7 +76,7 @@ def training_set_from(batches: Iterable[AnswerBatch], extract: Callable[[AnswerB
         features = torch.cat([extract(batch).cpu() for batch in known])
     weight, group = _column(known, "weight"), _column(known, "group")
     if weight is None and group is not None:
-        weight = group_weight(group, labels, features)
+        weight = design_effect_weights(group, labels, features)
     return TrainingSet(features, labels, weight, None if group is None else torch.unique(group))
 
 
@@ -84,3 +84,8 @@ def _column(batches: list[AnswerBatch], name: str) -> Tensor | None:
     """One field of all batches; None where a batch lacks it."""
     parts = [part for batch in batches if (part := getattr(batch, name)) is not None]
     return torch.cat(parts) if len(parts) == len(batches) else None
+
+
+def joined_groups(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    """Distinct numbers of the groups of two fits, int64; None where those of one are not known."""
+    return None if ours is None or theirs is None else torch.unique(torch.cat([ours, theirs]))

@@ -18,9 +18,9 @@ from sgpu_lightning.baselines.clusters import (
 from tests.baselines.helpers import random_inputs, records_of
 
 
-def random_relations(sets: int, n: int, seed: int = 0, share: float = 0.3) -> torch.Tensor:
+def random_relations(sets: int, n: int, seed: int = 0, density: float = 0.3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    upper = (torch.rand(sets, n, n, generator=generator) < share).triu(1)
+    upper = (torch.rand(sets, n, n, generator=generator) < density).triu(1)
     return upper | upper.mT | torch.eye(n, dtype=torch.bool)
 
 
@@ -84,7 +84,7 @@ def test_entropies_are_those_of_plain_code():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 17])
 def test_components_are_those_of_scipy(n):
-    relations = random_relations(60, n, seed=n, share=1.2 / n)
+    relations = random_relations(60, n, seed=n, density=1.2 / n)
     expected = [connected_components(relation.numpy(), directed=False)[0] for relation in relations]
     assert count_components(relations).tolist() == expected
 

@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import expm, fractional_matrix_power
 
 from sgpu_lightning.baselines import get_score
-from sgpu_lightning.baselines.graph import (
+from sgpu_lightning.baselines.scores.graph import (
     degree,
     eccentricity,
     eigenvalue_sum,

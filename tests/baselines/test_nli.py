@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sgpu_lightning.baselines import NLICrossEncoder, NLIError, ScoreInputs, compute_scores, get_score
-from sgpu_lightning.baselines.nli import nli_matrices
+from sgpu_lightning.baselines.inputs.nli import nli_matrices
 from tests.baselines.helpers import records_of
 
 # The order in which the tiny model's classes stand: not ours.

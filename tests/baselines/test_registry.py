@@ -8,7 +8,7 @@ import torch
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.vectors import VectorShard
 from sgpu_lightning.baselines import SCORES, NLIMatrices, ScoreError, ScoreInputs, compute_scores, get_score
-from sgpu_lightning.baselines.score_inputs import NEEDS, REASONS
+from sgpu_lightning.baselines.inputs.score_needs import NEEDS, REASONS
 from sgpu_lightning.errors import SGPUError
 from tests.baselines.helpers import random_inputs, records_of, reference_inputs
 
@@ -175,7 +175,7 @@ def test_a_shard_of_unequal_sets_is_padded():
     again = ScoreInputs.from_shard(inputs.records, shard)
     for name in ("mean_cosine", "eigv_cosine", "eigenscore"):
         assert get_score(name).raw(again).tolist() == pytest.approx(get_score(name).raw(inputs).tolist(), abs=1e-10)
-    with pytest.raises(SGPUError, match="expected as many for each set as the records have answers"):
+    with pytest.raises(SGPUError, match="expected as many vectors for each set as the record has answers"):
         ScoreInputs.from_shard(inputs.records[:2], shard)
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sgpu_lightning.baselines import SUPERVISED, SupervisedError, get_supervised
-from sgpu_lightning.baselines.supervised import C_GRID, inner_folds
+from sgpu_lightning.baselines.supervised.logistic_regression import C_GRID, inner_folds
 
 every_baseline = pytest.mark.parametrize("name", SUPERVISED)
 

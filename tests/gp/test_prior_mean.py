@@ -1,4 +1,4 @@
-"""Mean functions: agreement of the answers, and a predictor fitted elsewhere."""
+"""The prior mean: agreement of the answers, and a predictor fitted elsewhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sgpu_lightning.gp.classifier import GPClassifier
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.metrics.functional import auroc
+from tests.gp.reference import gpytorch_prediction
 from tests.gp.test_classifier import KERNELS
 
 
 def agreeing(count=60, seed=0):
-    """Two blocks: the first says how far answers agree, which goes with the label; the second is noise."""
+    """Two blocks: the first measures agreement, which is correlated with the label; the second is noise."""
     generator = torch.Generator().manual_seed(seed)
     agree = torch.randn(count, 1, generator=generator, dtype=torch.float64)
     noise = torch.randn(count, 2, generator=generator, dtype=torch.float64)
@@ -38,32 +39,32 @@ def test_the_prior_says_that_agreement_is_right_before_any_label_is_seen():
     torch.testing.assert_close(flipped.freeze()(features).p_correct, 1 - p)
 
 
-def test_a_trend_is_in_units_of_its_own_deviation_and_silent_blocks_have_none():
+def test_a_basis_function_is_in_units_of_its_own_deviation_and_other_blocks_have_none():
     features, _ = agreeing()
     classifier = GPClassifier.from_features(features, 10, widths=[1, 2], agreement=SIGNS)
-    trends = classifier.latent.trend(classifier.standardise(features))
-    assert trends.shape == (60, 1)
-    assert trends.std(correction=0).item() == pytest.approx(1.0)
+    values = classifier.latent.mean_basis(classifier.standardise(features))
+    assert values.shape == (60, 1)
+    assert values.std(correction=0).item() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_frozen_prediction_with_a_trend_is_gpytorchs(kernel):
+def test_frozen_prediction_with_a_basis_function_is_gpytorchs(kernel):
     features, labels = agreeing()
     classifier = fit_classifier(features, labels, [1, 2], kernel=kernel, agreement=SIGNS).eval()
     with torch.no_grad():
-        ours, theirs = classifier.freeze()(features), classifier(features)
+        ours, theirs = classifier.freeze()(features), gpytorch_prediction(classifier, features)
     torch.testing.assert_close(ours.latent_mean, theirs.latent_mean, atol=1e-9, rtol=0)
     torch.testing.assert_close(ours.latent_variance, theirs.latent_variance, atol=1e-9, rtol=0)
 
 
-def test_weights_of_trends_get_gradients_and_labels_move_them():
+def test_mean_weights_get_gradients_and_labels_move_them():
     features, labels = agreeing(400)
     start = GPClassifier.from_features(features, 20, widths=[1, 2], agreement=SIGNS)
-    (-start.evidence(features, labels)).backward()
-    assert start.latent.trend_weights.grad.abs().item() > 1e-6
+    (-start.collapsed_elbo(features, labels)).backward()
+    assert start.latent.mean_weights.grad.abs().item() > 1e-6
     against = fit_classifier(features, 1 - labels, [1, 2], agreement=SIGNS)
     along = fit_classifier(features, labels, [1, 2], agreement=SIGNS)
-    assert against.latent.trend_weights.item() < along.latent.trend_weights.item()
+    assert against.latent.mean_weights.item() < along.latent.mean_weights.item()
 
 
 def test_few_labels_rank_better_with_the_prior_than_without():
@@ -91,7 +92,7 @@ def test_a_warm_start_without_much_data_predicts_what_the_other_predictor_does()
     assert (warm - expected).abs().mean() < 0.5 * (cold - expected).abs().mean()
 
 
-def test_before_any_label_the_other_predictor_and_agreement_have_half_of_the_trust():
+def test_a_priori_the_other_predictor_and_agreement_have_half_of_the_weight_each():
     features, labels = agreeing(400)
     base = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
     both, alone, agreed = (
@@ -103,16 +104,16 @@ def test_before_any_label_the_other_predictor_and_agreement_have_half_of_the_tru
     torch.testing.assert_close(alone.mean(x), base.latent_mean(features))
 
 
-def test_few_labels_hardly_move_how_many_answers_are_right_and_many_do():
+def test_few_labels_hardly_move_the_proportion_of_right_answers_and_many_do():
     features, labels = agreeing(1000)
     base = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
     rare = labels * (torch.rand(1000, generator=torch.Generator().manual_seed(3)) < 0.3)  # 30 % of the right stay right
-    shares = [base(features).p_correct.mean()]
+    proportions = [base(features).p_correct.mean()]
     for count in (8, 1000):
         warm = fit_classifier(features[:count], rare[:count], [1, 2], warm_start=base).freeze()
-        shares.append(warm(features).p_correct.mean())
-    assert shares[0] - shares[1] < 0.1
-    assert abs(shares[2] - rare.mean()) < 0.03
+        proportions.append(warm(features).p_correct.mean())
+    assert proportions[0] - proportions[1] < 0.1
+    assert abs(proportions[2] - rare.mean()) < 0.03
 
 
 def test_only_a_warm_start_has_a_prior_on_the_constant():
@@ -142,7 +143,7 @@ def test_a_warm_started_prediction_is_gpytorchs_and_survives_a_state_dict(kernel
     classifier = fit_classifier(*agreeing(50, seed=2), [1, 2], warm_start=base, agreement=agreement).eval()
     frozen = classifier.freeze()
     with torch.no_grad():
-        expected = classifier(features)
+        expected = gpytorch_prediction(classifier, features)
     torch.testing.assert_close(frozen(features).latent_mean, expected.latent_mean, atol=1e-10, rtol=0)
     empty = FrozenGP.of_shape(**frozen.settings)
     empty.load_state_dict(frozen.state_dict(), strict=True)
@@ -163,11 +164,11 @@ def test_absurd_scales_are_held_in_range():
     with torch.no_grad():
         classifier.latent.log_length.fill_(80.0)
         classifier.latent.log_output.fill_(300.0)
-    assert torch.isfinite(classifier.evidence(features, labels))
+    assert torch.isfinite(classifier.collapsed_elbo(features, labels))
 
 
-def test_a_trend_is_constant_beyond_what_the_training_sets_showed():
-    """Far outside, a straight line would be certain of sets it knows nothing of."""
+def test_a_basis_function_is_constant_beyond_the_range_of_the_training_sets():
+    """Far outside, a straight line would predict with certainty for answer sets of which nothing is known."""
     features, labels = agreeing(300)
     frozen = fit_classifier(features, labels, [1, 2], agreement=SIGNS).freeze()
     edge = features[features[:, 0].argmax()].clone()

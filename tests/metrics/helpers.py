@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 
-def random_answers(n: int, seed: int = 0, levels: int | None = None) -> tuple[Tensor, Tensor]:
-    """n calibrated probabilities, on a grid of 1 / levels where given (many ties), and their labels."""
+def random_answers(n: int, seed: int = 0, steps: int | None = None) -> tuple[Tensor, Tensor]:
+    """n calibrated probabilities, rounded to multiples of 1 / steps if given (many ties), and their labels."""
     generator = torch.Generator().manual_seed(seed)
     probs = torch.rand(n, generator=generator, dtype=torch.float64)
-    if levels is not None:
-        probs = (probs * levels).round() / levels
+    if steps is not None:
+        probs = (probs * steps).round() / steps
     labels = (torch.rand(n, generator=generator, dtype=torch.float64) < probs).long()
     return probs, labels
 

@@ -41,7 +41,7 @@ def test_every_exported_class_is_tested():
 
 @every_metric
 def test_batches_add_up_to_the_functional_on_all(cls, function):
-    probs, labels = random_answers(150, levels=20)
+    probs, labels = random_answers(150, steps=20)
     assert updated(cls(), probs, labels).compute() == function(probs, labels)
 
 
@@ -171,7 +171,7 @@ def test_noise_floor_arguments_reach_the_functional():
         (metrics.CoverageAtRisk, "risk", 0.1),
     ],
 )
-def test_shares_reach_the_functional(cls, name, default):
+def test_proportions_reach_the_functional(cls, name, default):
     probs, labels = random_answers(90)
     assert cls(**{name: 0.35})(probs, labels) == FUNCTIONAL[cls](probs, labels, 0.35)
     assert cls()(probs, labels) == FUNCTIONAL[cls](probs, labels, default)
@@ -180,7 +180,7 @@ def test_shares_reach_the_functional(cls, name, default):
 
 
 def test_the_risk_coverage_curve_is_that_of_the_functional():
-    probs, labels = random_answers(90, levels=10)
+    probs, labels = random_answers(90, steps=10)
     curve = updated(metrics.RiskCoverageCurve(), probs, labels).compute()
     assert torch.equal(curve, torch.stack(functional.risk_coverage_curve(probs, labels)))
 

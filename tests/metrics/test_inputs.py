@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sgpu_lightning.metrics import functional
-from sgpu_lightning.metrics.functional.checks import average_over_ties, float64_device
+from sgpu_lightning.metrics.functional.input_checks import float64_device
+from sgpu_lightning.metrics.functional.ties import average_over_ties
 
 # What does not take P(correct) and labels, or does not give one number.
 OTHERS = {
@@ -72,8 +73,8 @@ def test_ties_are_averaged_in_ascending_order():
     assert average_over_ties(probs, values).tolist() == [1.5, 1.5, 3.0, 4.0]
 
 
-@pytest.mark.parametrize("share", [0, 1.5, -0.1, True, "0.5", float("nan")])
-def test_shares_are_above_0_and_at_most_1(share):
+@pytest.mark.parametrize("proportion", [0, 1.5, -0.1, True, "0.5", float("nan")])
+def test_proportions_are_above_0_and_at_most_1(proportion):
     probs, labels = torch.tensor([0.5, 0.7]), torch.tensor([1, 0])
     for metric, name in (
         (functional.prediction_rejection_ratio, "max_rejection"),
@@ -81,7 +82,7 @@ def test_shares_are_above_0_and_at_most_1(share):
         (functional.coverage_at_risk, "risk"),
     ):
         with pytest.raises(ValueError, match=rf"`{name}`: expected a number in \(0, 1\], got "):
-            metric(probs, labels, share)
+            metric(probs, labels, proportion)
 
 
 def test_unit_ranks_keep_order_and_ties():

@@ -55,7 +55,7 @@ def test_certain_probabilities_have_no_noise():
 
 
 def test_it_is_repeatable_and_leaves_the_global_generator_alone():
-    probs, _ = random_answers(500, levels=20)
+    probs, _ = random_answers(500, steps=20)
     before = torch.get_rng_state()
     first = calibration_noise_floor(probs, seed=1)
     assert torch.equal(torch.get_rng_state(), before)

@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import binary_auroc
 from sgpu_lightning.metrics.functional import auarc, aurac, auroc
 from tests.metrics.helpers import answers, random_answers
 
-# Few levels, few answers: most orders are tied, and all can be enumerated.
+# Few distinct values, few answers: most orders are tied, and all can be enumerated.
 tied_answers = st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.integers(0, 1)), min_size=1, max_size=6)
 
 
@@ -97,9 +97,9 @@ def test_auroc_is_that_of_scikit_learn(data):
     assert auroc(probs, labels).item() == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize(("n", "levels"), [(200, None), (5_000, 10), (50_000, None)])
-def test_auroc_of_many_answers_is_that_of_scikit_learn_and_torchmetrics(n, levels):
-    probs, labels = random_answers(n, levels=levels)
+@pytest.mark.parametrize(("n", "steps"), [(200, None), (5_000, 10), (50_000, None)])
+def test_auroc_of_many_answers_is_that_of_scikit_learn_and_torchmetrics(n, steps):
+    probs, labels = random_answers(n, steps=steps)
     assert auroc(probs, labels).item() == pytest.approx(roc_auc_score(labels, probs), abs=1e-12)
     assert auroc(probs, labels).item() == pytest.approx(binary_auroc(probs, labels).item(), abs=1e-6)
 
@@ -113,7 +113,7 @@ def test_auroc_of_a_single_class_is_nan_and_says_why(label):
 
 @pytest.mark.parametrize("metric", [auroc, auarc, aurac])
 def test_neither_round_off_nor_order_moves_a_figure(metric):
-    probs, labels = random_answers(300, levels=10)
+    probs, labels = random_answers(300, steps=10)
     noise = (torch.rand(300, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.5) * 1e-14
     moved = (probs + noise).clamp(0, 1)
     assert len(moved.unique()) > 200

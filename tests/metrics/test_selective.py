@@ -60,9 +60,9 @@ def test_ties_give_the_mean_over_all_their_orders(data):
     coverage, risk = risk_coverage_curve(given_probs, given_labels)
     assert risk.tolist() == pytest.approx([float(value) for value in mean_risk], abs=1e-12)
     assert coverage.tolist() == pytest.approx([(k + 1) / len(labels) for k in range(len(labels))])
-    for share in (0.3, 0.5, 1.0):
-        k = math.ceil(share * len(labels) - 1e-9)
-        got = accuracy_at_coverage(given_probs, given_labels, share).item()
+    for kept in (0.3, 0.5, 1.0):
+        k = math.ceil(kept * len(labels) - 1e-9)
+        got = accuracy_at_coverage(given_probs, given_labels, kept).item()
         assert got == pytest.approx(float(1 - mean_risk[k - 1]), abs=1e-12)
     for limit in (0.1, 1 / 3, 0.5, 1.0):
         good = [k for k, value in enumerate(mean_risk, start=1) if value <= limit + 1e-12]
@@ -74,9 +74,9 @@ def test_ties_give_the_mean_over_all_their_orders(data):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("levels", [None, 7])
-def test_coverage_at_risk_is_the_last_place_on_the_curve_that_is_good_enough(seed, levels):
-    probs, labels = random_answers(157, seed=seed, levels=levels)
+@pytest.mark.parametrize("steps", [None, 7])
+def test_coverage_at_risk_is_the_last_place_on_the_curve_that_is_good_enough(seed, steps):
+    probs, labels = random_answers(157, seed=seed, steps=steps)
     coverage, risk = (values.numpy() for values in risk_coverage_curve(probs, labels))
     for limit in np.linspace(0.01, 1, 40):
         expected = coverage[risk <= limit + 1e-12].max(initial=0)

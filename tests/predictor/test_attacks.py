@@ -127,7 +127,7 @@ class TestConfig:
             ({"gp": {"kernel": "rbf"}}, "features or gp: .*missing 2 required positional arguments"),
             ({"gp": {"kernel": "rbf", "num_features": "27", "num_inducing": 16}}, "features or gp: "),
             ({"features": {"blocks": ["spectrum"]}}, "got 10 features from its feature blocks but 27 in its GP"),
-            ({"features": {"blocks": ["spectrum", "os.system"]}}, "features: expected distinct blocks out of .*spectrum"),
+            ({"features": {"blocks": ["spectrum", "os.system"]}}, "expected distinct blocks out of .*spectrum"),
             ({"features": {"blocks": ["spectrum"], "evil": 1}}, "unexpected keyword argument 'evil'"),
             ({"features": {"blocks": ["spectrum"], "size": 10**15, "floor": 1e-30}}, "num_eigenvalues: expected 3 to"),
             ({"gp": SHAPE | {"base": SHAPE | {"num_features": 5}}}, "features from .* but 5, 27 in its GP"),

@@ -9,9 +9,11 @@ import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning import AnswerDataModule, AnswerFeatures, SGPUModule, SGPUPredictor
-from sgpu_lightning.gp.frozen import FrozenGP, Prediction
+from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.predictor import export_graph, make_predictor, write_onnx
 from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor, to_bytes
+from tests.gp.reference import gpytorch_prediction
 from tests.predictor.conftest import make
 from tests.toy import toy_store
 
@@ -29,7 +31,7 @@ def test_predictions_are_those_of_gpytorch_on_the_fitted_module(settings, tmp_pa
     made = make(data, tmp_path / "store", tmp_path, SGPUModule(num_inducing=16, **settings))
     run = next(made.data.runs())
     with torch.no_grad():
-        expected = made.module.gp(made.module.features(run))  # GPyTorch itself, nothing frozen
+        expected = gpytorch_prediction(made.module.gp, made.module.features(run))  # GPyTorch itself, nothing frozen
     loaded = made.load().model(run)
     for name in Prediction._fields:
         torch.testing.assert_close(getattr(loaded, name), getattr(expected, name), atol=1e-10, rtol=0)
@@ -43,7 +45,7 @@ def test_a_warm_started_predictor_carries_the_one_it_started_from(white, tmp_pat
     made = make(data, tmp_path / "store", tmp_path, module)
     run = next(data.runs())
     with torch.no_grad():
-        expected = made.module.gp(made.module.features(run))
+        expected = gpytorch_prediction(made.module.gp, made.module.features(run))
     loaded = made.load()
     torch.testing.assert_close(loaded.model(run).p_correct, expected.p_correct, atol=1e-10, rtol=0)
     assert loaded.config.gp["base"] == white.load().config.gp

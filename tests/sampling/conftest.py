@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread():
-    # Tiny tensors gain nothing from a second thread, and waiting for it costs much on a busy machine.
+    # A second thread does not speed up tiny tensors, and waiting for it is slow on a busy machine.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

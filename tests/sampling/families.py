@@ -1,4 +1,4 @@
-"""The six families of configs/sample as tiny random models of the very class, with processors built offline."""
+"""The six families of configs/sample as tiny random models of the same classes, with processors built offline."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SIZES: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 VISION: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.15}
-# As the models on the hub have them, but for words that the tiny tokenizer does not know.
+# The templates of the models on the hub, without words that the tiny tokenizer does not know.
 LLAVA_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': ' }}{% endif %}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
@@ -101,7 +101,7 @@ def make_tokenizer(chat_template: str | None = None, *, adds_bos: bool = True) -
 
 
 def bias_scores(model: nn.Module, eos_bias: float) -> None:
-    """Words only, some likelier than others, and the end token as often as asked."""
+    """Allow words only, some more likely than others, and the end token as often as asked for."""
     head = nn.Linear(model.lm_head.in_features, VOCABULARY)
     with torch.no_grad():
         head.weight.copy_(3 * model.lm_head.weight)
@@ -186,7 +186,7 @@ FAMILIES = TEXT | VISION_LANGUAGE
 
 @cache
 def family(name: str, eos_bias: float = 1.0) -> tuple[Any, Any]:
-    """A family's tiny model and its tokenizer or processor; shared by tests, so leave them as they are."""
+    """A family's tiny model and its tokenizer or processor. Tests share them and must not change them."""
     torch.manual_seed(0)
     model, encoder = FAMILIES[name]()
     bias_scores(model, eos_bias)
@@ -202,7 +202,7 @@ def write_image(path: Path, height: int, width: int, seed: int) -> str:
 
 
 def make_questions(folder: Path, *, images: bool) -> list[Question]:
-    """Questions of several lengths; with images of several shapes, and one without among them."""
+    """Questions of several lengths; if with images, these have several shapes, and one question has none."""
     shapes = [(30, 40), (90, 30), None, (60, 60), (40, 100)] if images else [None] * 5
     questions = []
     for i, shape in enumerate(shapes):
@@ -213,7 +213,7 @@ def make_questions(folder: Path, *, images: bool) -> list[Question]:
 
 
 def plain_inputs(question: Question, encoder: Any) -> dict[str, Any]:
-    """What transformers itself makes of a question, by the way its documentation shows."""
+    """The inputs that transformers itself prepares for a question, as its documentation shows."""
     if not hasattr(encoder, "image_processor"):
         return dict(encoder(question.question, return_tensors="pt", return_token_type_ids=False))
     content: list[dict[str, Any]] = [{"type": "text", "text": question.question}]
@@ -231,7 +231,7 @@ def plain_inputs(question: Question, encoder: Any) -> dict[str, Any]:
 
 @torch.no_grad()
 def lone_states(model: Any, inputs: dict[str, Any], answer: list[int]) -> list[torch.Tensor]:
-    """The states of all blocks at the answer's last token, or the prompt's where it is empty, in one forward."""
+    """The states of all blocks, in one forward, at the answer's last token, or at the prompt's if it is empty."""
     answers = torch.tensor([answer], dtype=torch.long)
     more = {"input_ids": answers, "attention_mask": torch.ones_like(answers)}
     more["mm_token_type_ids"] = torch.zeros_like(answers)

@@ -1,6 +1,6 @@
-"""A loopback server that speaks OpenAI's protocol, as well or as badly as a test asks.
+"""A loopback server with OpenAI's protocol and the faults that a test asks for.
 
-Its answers are made of the question, so that an answer that ended on another question is seen.
+Its answers contain the question, so that an answer assigned to another question is detected.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ FAULTS = ("429", "500", "time-out", "truncated", "cut off", "no choices", "null"
 
 @dataclass
 class Server:
-    """How it behaves, and what it has seen."""
+    """The server's behaviour, and the requests it has received."""
 
     latency: float = 0.0
-    faults: float = 0.0  # share of the requests that go wrong
+    faults: float = 0.0  # proportion of requests with a fault
     retry_after: str = "0.05"
-    hang: float = 1.0  # seconds of a time-out
+    hang: float = 1.0  # seconds of a simulated time-out
     heeds_n: bool = True
     gives_logprobs: bool = False
     key: str | None = None
@@ -47,7 +47,7 @@ class Server:
     def fault(self, question: str) -> str | None:
         with self._lock:
             found = self._random.choice(FAULTS) if self._random.random() < self.faults else None
-            # Always blank, that would be the model's answer.
+            # At most once for a question: an answer that is always blank would count as the model's answer.
             if found == "blank":
                 found = None if question in self._blanked else found
                 self._blanked.add(question)

@@ -1,4 +1,4 @@
-"""What a store holds, whatever its shards, and a sampler without a model."""
+"""The content of a store, independent of its shards, and a sampler without a model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import torch
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.store import AnswerStore
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed
+from sgpu_lightning.sampling.outcome import Failed, Sampled
 
 
 def content(store: AnswerStore) -> tuple[dict[str, dict], dict[str, dict[str, np.ndarray]]]:
-    """Each answer set's record, and its vectors [N + 1, d] of each kind, by id; no id may be there twice."""
+    """Each answer set's record, and its vectors of each kind, [N + 1, d], by id; no id may occur twice."""
     records, vectors = {}, {}
     for shard in store.shards:
         sets = store.read(shard)
         blocks = {name: store.read_vectors(name, shard) for name in store.vector_specs}
         for i, one in enumerate(sets):
-            assert one.id not in records, f"{one.id} is there twice"
+            assert one.id not in records, f"{one.id} occurs twice"
             records[one.id] = one.to_dict()
             vectors[one.id] = {}
             for name, block in blocks.items():
@@ -32,7 +31,7 @@ def content(store: AnswerStore) -> tuple[dict[str, dict], dict[str, dict[str, np
 
 
 def assert_same_content(store: AnswerStore, expected: AnswerStore) -> None:
-    """Equal ids and texts, and log-probabilities and vectors equal up to rounding, which batches differ in."""
+    """Check that ids and texts are equal, and log-probabilities and vectors up to rounding, which differs by batch."""
     (records, vectors), (wanted, wanted_vectors) = content(store), content(expected)
     assert records.keys() == wanted.keys()
     for name, record in wanted.items():
@@ -46,7 +45,7 @@ def assert_same_content(store: AnswerStore, expected: AnswerStore) -> None:
 
 
 class Oracle:
-    """A sampler whose answers and vectors follow from the question's id alone."""
+    """A sampler whose answers and vectors depend only on the question's id."""
 
     model_name, revision, layers, num_layers, token = "oracle", None, (1,), 4, "last"
 

@@ -1,4 +1,4 @@
-"""The API backend against a real server on loopback, well-behaved or not."""
+"""The API backend against a loopback server, with and without faults."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed, Outcome
+from sgpu_lightning.sampling.outcome import Failed, Outcome, Sampled
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.sampling.server.api_sampler import ApiSampler, answer_seed
 from sgpu_lightning.sampling.server.client import ApiClient
+from sgpu_lightning.sampling.server.dialect import NO_LOGPROBS, ONE_ANSWER, RENAMED_LIMIT
 from sgpu_lightning.sampling.server.server_settings import ApiSettings
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
@@ -68,7 +68,7 @@ def assert_own(sampled: Sampled, question: Question) -> None:
     assert sampled.vectors == {}
 
 
-def test_every_answer_ends_on_its_own_question_with_one_request_for_all_n():
+def test_every_answer_belongs_to_its_question_with_one_request_for_all_n():
     with serving(latency=0.005) as server:
         found = by_id(list(sampler_of(server).answer(questions_of(30))))
         for question in questions_of(30):
@@ -88,7 +88,7 @@ def test_greedy_is_temperature_0_and_settings_are_sent():
     assert "seed" not in sampled
 
 
-def test_a_server_that_ignores_n_is_topped_up_and_then_asked_one_by_one():
+def test_a_server_that_ignores_n_is_asked_for_the_missing_answers_and_then_one_by_one():
     with serving(heeds_n=False) as server:
         sampler = sampler_of(server)
         found = by_id(list(sampler.answer(questions_of(10))))
@@ -99,24 +99,25 @@ def test_a_server_that_ignores_n_is_topped_up_and_then_asked_one_by_one():
 
 
 @pytest.mark.parametrize(
-    ("refuse", "told"),
+    ("refuse", "fallback"),
     [
-        (lambda body: (400, "'n' must be at most 1") if "n" in body else None, {"several": False}),
-        (lambda body: (400, "logprobs are not supported") if "logprobs" in body else None, {"logprobs": False}),
-        (lambda body: (422, "unknown field") if "logprobs" in body else None, {"logprobs": False}),
+        (lambda body: (400, "'n' must be at most 1") if "n" in body else None, ONE_ANSWER),
+        (lambda body: (400, "logprobs are not supported") if "logprobs" in body else None, NO_LOGPROBS),
+        (lambda body: (422, "unknown field") if "logprobs" in body else None, NO_LOGPROBS),
         (
             lambda body: (400, "'max_tokens': use 'max_completion_tokens' instead") if "max_tokens" in body else None,
-            {"limit_key": "max_completion_tokens"},
+            RENAMED_LIMIT,
         ),
     ],
 )
-def test_what_a_server_refuses_is_given_up(refuse, told):
+def test_a_feature_that_the_server_refuses_is_no_longer_used(refuse, fallback):
     with serving(refuse=refuse) as server:
         sampler = sampler_of(server)
         found = by_id(list(sampler.answer(questions_of(5))))
         for question in questions_of(5):
             assert_own(found[question.id], question)
-        assert {name: getattr(sampler.client.dialect, name) for name in told} == told
+        assert fallback in sampler.client.dialect.taken
+        assert refuse(server.requests[-1]) is None
 
 
 def test_a_question_that_is_refused_changes_nothing_for_the_others():
@@ -159,11 +160,11 @@ def test_three_requests_in_ten_go_wrong_and_no_answer_is_lost_or_moved():
             found |= by_id([outcome for outcome in outcomes if isinstance(outcome, Sampled)])
         for question in questions:
             assert_own(found[question.id], question)
-        assert runs > 1  # so that asking again was tried, too
+        assert runs > 1  # so asking again was tested, too
         assert set(server.happened) == {*FAULTS, "None"}
 
 
-def test_retry_after_is_waited_for_by_the_servers_clock():
+def test_the_wait_is_what_retry_after_asks_for():
     with serving(retry_after="1") as server:
         server.fault = lambda question: "429" if len(server.times) == 2 else None
         by_id(list(sampler_of(server, concurrency=1).answer(questions_of(1))))
@@ -177,7 +178,7 @@ def test_as_many_requests_are_in_flight_as_allowed_and_no_more():
         assert server.most_in_flight == 8
 
 
-def test_an_answer_that_stays_blank_is_taken_as_the_models():
+def test_an_answer_that_is_always_empty_is_the_models_answer():
     with serving(say=lambda question, k: "") as server:
         record = by_id(list(sampler_of(server, max_retries=1).answer(questions_of(1))))["q0"].record
         assert (record.greedy, set(record.answers)) == ("", {""})
@@ -191,7 +192,7 @@ def test_an_answer_that_stays_blank_is_taken_as_the_models():
         ({"top_k": 3}, "HTTP 400: Unrecognized argument: top_k"),
     ],
 )
-def test_what_holds_for_every_question_is_one_error_at_the_start(options, message, monkeypatch):
+def test_an_error_that_every_question_would_get_ends_the_run_at_the_start(options, message, monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
 
     def refuse(body):
@@ -205,10 +206,10 @@ def test_what_holds_for_every_question_is_one_error_at_the_start(options, messag
     assert len(server.requests) <= 6
 
 
-def test_nobody_there_is_one_error_at_once():
+def test_an_unreachable_server_is_one_error_at_once():
     with serving() as server:
         pass
-    with pytest.raises(SamplingError, match=r"http://127.0.0.1:\d+/v1, model 'm': nobody answers there"):
+    with pytest.raises(SamplingError, match=r"http://127.0.0.1:\d+/v1, model 'm': could not connect"):
         list(sampler_of(server).answer(questions_of(5)))
 
 
@@ -217,7 +218,7 @@ def test_a_server_that_goes_away_fails_the_rest_and_a_later_run_gets_them():
         sampler = sampler_of(server, max_retries=0)
         assert len(by_id(list(sampler.answer(questions_of(2))))) == 2
     outcomes = list(sampler.answer(questions_of(3)))
-    assert all(isinstance(outcome, Failed) and "nobody answers there" in outcome.reason for outcome in outcomes)
+    assert all(isinstance(outcome, Failed) and "could not connect" in outcome.reason for outcome in outcomes)
 
 
 def test_the_key_is_in_no_file_message_or_log(tmp_path, monkeypatch, caplog, capsys):
@@ -257,11 +258,11 @@ def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_
         assert sent[1] == {"type": "text", "text": "see 0"}
         assert (outcomes["q0"].record.modality, outcomes["q0"].record.image) == ("image", str(images[0]))
         assert "question 'q1': image" in outcomes["q1"].reason
-        assert "expected PNG, JPEG, GIF, BMP or WebP, got a file that begins b'no image'" in outcomes["q1"].reason
-        assert "expected a file, got none there; looked from" in outcomes["q2"].reason
-        assert "got the URL 'https://example.com/a.png': allow_urls passes it on" in outcomes["q3"].reason
-        assert "expected a file, got none there; looked from" in outcomes["q4"].reason
-        assert "expected a file, got the image's own data: write it to a file" in outcomes["q5"].reason
+        assert "expected PNG, JPEG, GIF, BMP or WebP, got a file that begins with b'no image'" in outcomes["q1"].reason
+        assert "expected a file, got none at this path; the current folder is" in outcomes["q2"].reason
+        assert "got the URL 'https://example.com/a.png': set allow_urls to pass it on" in outcomes["q3"].reason
+        assert "expected a file, got none at this path; the current folder is" in outcomes["q4"].reason
+        assert "expected a file, got a data URL: write the image to a file" in outcomes["q5"].reason
         assert "image xxx" in outcomes["q6"].reason
         assert len(outcomes["q6"].reason) < 300
         allowed = by_id(list(sampler_of(server, allow_urls=True).answer(asked[3:4])))
@@ -269,7 +270,7 @@ def test_an_image_is_sent_as_it_is_in_the_file_and_a_url_only_where_allowed(tmp_
         assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"] == images[3]
 
 
-def test_a_server_that_does_not_sample_is_suspected():
+def test_a_server_that_does_not_sample_gives_a_warning():
     with (
         serving(say=lambda question, k: f"same of {question}") as server,
         pytest.warns(
@@ -308,7 +309,7 @@ def test_it_works_where_an_event_loop_runs_already():
         assert len(by_id(asyncio.run(cell()))) == 3
 
 
-def test_closing_early_stops_asking():
+def test_closing_early_cancels_the_remaining_requests():
     with serving(latency=0.02) as server:
         outcomes = sampler_of(server, concurrency=2).answer(questions_of(200))
         next(outcomes)
@@ -318,7 +319,7 @@ def test_closing_early_stops_asking():
         assert not [thread for thread in threading.enumerate() if thread.name == "sgpu-api"]
 
 
-def test_an_interrupt_leaves_cleanly():
+def test_an_interrupt_ends_cleanly():
     with serving(latency=5) as server:
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
@@ -345,7 +346,10 @@ def test_tokens_and_cost_are_counted():
         (lambda: ApiSettings(input_price=-1), "input_price: expected a price of at least 0 or None, got -1"),
         (lambda: ApiSettings(extra_body={"n": 3}), "extra_body: .* got 'n', which has a setting of its own"),
         (lambda: ApiClient("localhost:8000", "m"), "api: expected a URL such as http://127.0.0.1:8000/v1, got"),
-        (lambda: ApiClient("http://x/v1", "m", api_key_env="NOT_SET"), "environment variable NOT_SET, got none there"),
+        (
+            lambda: ApiClient("http://x/v1", "m", api_key_env="NOT_SET"),
+            "environment variable NOT_SET, which is not set",
+        ),
     ],
 )
 def test_bad_settings_are_refused_naming_them(make, message):

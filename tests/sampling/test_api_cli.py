@@ -1,4 +1,4 @@
-"""``sgpu sample --api`` as a user calls it: against the loopback server, and against ``transformers serve``."""
+"""``sgpu sample --api`` as a user calls it: with the loopback server and with ``transformers serve``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_task_is_answered_by_a_server_and_tokens_and_cost_are_shown(task, tmp_
         asked = len(server.requests)
         assert asked == 24
         assert main(arguments(server.url, task, tmp_path / "s", "--api_key_env", "MY_KEY")) == 0
-        assert len(server.requests) == asked  # all was there
+        assert len(server.requests) == asked  # everything was in the store
     shown = "".join(capsys.readouterr())
     assert "24 replies, 240 tokens read and 144 written, cost 0.0005" in " ".join(shown.split())
     records = {record.id: record for record in AnswerStore.open(tmp_path / "s").records()}
@@ -64,12 +64,12 @@ def test_a_task_is_answered_by_a_server_and_tokens_and_cost_are_shown(task, tmp_
     [
         (["--layers", "[1]"], r"layers: expected nothing with --api, got [1]: it is for models loaded here"),
         (["--device", "cpu"], "device: expected nothing with --api, got 'cpu'"),
-        (["--api_key_env", "NOT_SET"], "expected the key in the environment variable NOT_SET, got none there"),
+        (["--api_key_env", "NOT_SET"], "expected the key in the environment variable NOT_SET, which is not set"),
         (["--prompt.style", "plain"], "style: expected 'auto' or 'chat', got 'plain'"),
         (["--model", "other"], "The model `other` does not exist; check the name of the model"),
     ],
 )
-def test_bad_calls_are_one_clear_message(task, tmp_path, capsys, more, message):
+def test_bad_calls_give_one_clear_message(task, tmp_path, capsys, more, message):
     with serving() as server:
         assert main(arguments(server.url, task, tmp_path / "s", *more)) == 1
     assert message in " ".join(capsys.readouterr().err.split())
@@ -81,7 +81,7 @@ def served(tmp_path):
     if missing := [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]:
         pytest.skip(f"transformers serve needs {', '.join(missing)}")
     model = build_language_model(tmp_path / "small", size="small", steps=20)
-    # The server draws only where the model's generation config says so, whatever temperature a request asks for.
+    # The server samples only if the model's generation config says so, whatever the request's temperature.
     config = model / "generation_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"do_sample": True}))
     with socket.socket() as probe:
@@ -116,7 +116,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: fl
 def test_a_testbed_model_answers_through_transformers_serve(served, tmp_path, capsys):
     url, model = served
     task = write_questions(tmp_path / "toy.jsonl", count=10)
-    # One at a time: the server seeds one generator for all requests that it is at.
+    # One request at a time: the server seeds a single generator for all requests in flight.
     seeded = ["--server.send_seed", "true", "--server.one_each", "true", "--server.concurrency", "1"]
     more = ["--model", model, *seeded]
     assert main(arguments(url, task, tmp_path / "s", *more)) == 0

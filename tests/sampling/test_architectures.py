@@ -1,4 +1,4 @@
-"""Other families: another list of blocks, learned positions, a sliding window, memories that are no keys and values."""
+"""Other families: another name of the block list, learned positions, sliding windows, caches without keys or values."""
 
 import pytest
 import torch
@@ -49,12 +49,12 @@ def make_model(config):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_answers_and_vectors_hold_for_other_families(name):
+def test_answers_and_vectors_are_right_for_other_families(name):
     model = make_model(CONFIGS[name])
     settings = SamplingSettings(num_answers=3, max_new_tokens=5)
     sampler = HuggingFaceSampler(model, make_tokenizer(), settings, layers=[0, 1], prompt=PLAIN)
     questions = make_questions(5)
-    # Of Mamba, transformers counts the first block's output as hidden_states[0].
+    # For Mamba, transformers counts the first block's output as hidden_states[0].
     shift = -1 if name == "state space" else 0
     together = sampler.sample(questions)
     for question, one, other in zip(questions, sample_in_batches(sampler, questions, 1), together, strict=True):
@@ -84,7 +84,7 @@ def forward_shapes(model, batch):
 def test_each_prompt_is_read_once():
     batch = make_questions(2)
     longest = max(len(prompt_ids(question)) for question in batch)
-    # All but its last token once; then one token a row: the last of the prompt, the first and second of the answer.
+    # First all tokens but the last, once; then one token per row: the prompt's last, the answer's first and second.
     assert forward_shapes(make_llama(), batch) == [(2, longest - 1), (8, 1), (8, 1), (8, 1)]
 
 

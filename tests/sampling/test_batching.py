@@ -1,4 +1,4 @@
-"""Batches of like length, as large as memory allows; what cannot be asked stops nothing else."""
+"""Batches of similar length, as large as memory allows; a question that cannot be asked does not stop the others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.errors import SamplingError
 from sgpu_lightning.sampling.local.batching import WINDOW, Batches
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampled_answers import Sampled
-from sgpu_lightning.sampling.sampler import Failed
+from sgpu_lightning.sampling.outcome import Failed, Sampled
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import PLAIN, make_llama, make_questions, make_tokenizer
@@ -52,7 +51,7 @@ def test_every_question_has_its_own_answers(count):
     assert len(outcomes) == count
 
 
-def test_batches_are_full_and_of_like_length():
+def test_batches_are_full_and_of_similar_length():
     model, asked = Model(), questions(64)
     list(Batches(model, 8, text_length).outcomes(asked))
     length = {one.id: len(one.question) for one in asked}
@@ -61,7 +60,7 @@ def test_batches_are_full_and_of_like_length():
     assert flat == sorted(flat, reverse=True)
 
 
-def test_the_context_counts_as_length():
+def test_the_context_counts_towards_the_length():
     model = Model()
     asked = [Question(id="short", question="w" * 9), Question(id="long", question="w", context="c" * 99)]
     list(Batches(model, 1, text_length).outcomes(asked))
@@ -76,7 +75,7 @@ def test_questions_with_and_without_image_are_never_in_one_batch():
     assert sorted(name for batch in model.batches for name in batch) == sorted(one.id for one in mixed)
 
 
-def test_only_a_window_is_sorted_so_that_answers_come_from_the_start():
+def test_only_a_window_is_sorted_so_that_the_first_answers_come_early():
     asked = questions(3 * WINDOW)
     first = [one.record.id for one in list(Batches(Model(), 8, text_length).outcomes(asked))[:WINDOW]]
     assert sorted(first) == sorted(one.id for one in asked[:WINDOW])
@@ -85,14 +84,14 @@ def test_only_a_window_is_sorted_so_that_answers_come_from_the_start():
 def test_batches_stay_smaller_once_memory_ran_out():
     model = Model(room=3)
     batches = Batches(model, 16, text_length)
-    with pytest.warns(UserWarning, match="memory ran out with 16 questions at a time: going on with 2"):
+    with pytest.warns(UserWarning, match="memory ran out with 16 questions at a time: continuing with 2"):
         outcomes = list(batches.outcomes(questions(40)))
     assert split(outcomes)[0] == {f"q{i}": f"to q{i}" for i in range(40)}
     assert [len(batch) for batch in model.batches] == [16, 8, 4] + [2] * 20
     assert batches.size == 2
 
 
-def test_a_question_that_does_not_fit_alone_costs_the_others_nothing():
+def test_a_question_that_does_not_fit_alone_does_not_affect_the_others():
     model = Model(room=8, weights={"q3": 9})
     batches = Batches(model, 8, text_length)
     answered, failed = split(list(batches.outcomes(questions(24))))
@@ -102,21 +101,21 @@ def test_a_question_that_does_not_fit_alone_costs_the_others_nothing():
     assert "lower num_answers" in failed["q3"]
 
 
-def test_at_batch_size_one_too_what_does_not_fit_is_named():
+def test_a_question_that_does_not_fit_is_named_at_batch_size_one_too():
     _, failed = split(list(Batches(Model(room=0), 1, text_length).outcomes(questions(1))))
     assert "CUDA out of memory" in failed["q0"]
 
 
-def test_memory_of_the_cpu_counts_as_well():
+def test_running_out_of_cpu_memory_reduces_the_batch_too():
     def sample(batch):
         torch.empty(2**60 if len(batch) > 2 else 1, dtype=torch.uint8)
         return Model()(batch)
 
-    with pytest.warns(UserWarning, match="memory ran out with 8 questions at a time: going on with 2"):
+    with pytest.warns(UserWarning, match="memory ran out with 8 questions at a time: continuing with 2"):
         assert len(list(Batches(sample, 8, text_length).outcomes(questions(9)))) == 9
 
 
-def test_other_faults_of_the_model_are_not_taken_for_memory():
+def test_other_errors_of_the_model_are_not_mistaken_for_memory_errors():
     def sample(batch):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
@@ -161,7 +160,7 @@ class TestHuggingFaceSampler:
         assert len(answered) == 5
         assert "question 'long': expected at most 128 tokens" in failed["long"]
 
-    def test_memory_that_runs_out_within_the_model_changes_no_answer(self, sampler, monkeypatch):
+    def test_running_out_of_memory_within_the_model_changes_no_answer(self, sampler, monkeypatch):
         asked = make_questions(6)
         expected = {one.record.id: one.record.answers for one in sampler.answer(asked)}
         forward = sampler.model.model.layers[1].forward
@@ -172,5 +171,5 @@ class TestHuggingFaceSampler:
             return forward(states, *args, **keys)
 
         monkeypatch.setattr(sampler.model.model.layers[1], "forward", short_of_memory)
-        with pytest.warns(UserWarning, match="going on with 1"):
+        with pytest.warns(UserWarning, match="continuing with 1"):
             assert {one.record.id: one.record.answers for one in sampler.answer(asked)} == expected

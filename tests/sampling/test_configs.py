@@ -17,12 +17,12 @@ MODELS = {
 }
 
 
-def test_there_is_one_for_each_family():
+def test_there_is_one_config_for_each_family():
     assert {file.stem for file in FOLDER.glob("*.yaml")} == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_each_is_valid(name, capsys):
+def test_each_config_is_valid(name, capsys):
     file = FOLDER / f"{name}.yaml"
     with pytest.raises(SystemExit) as stop:
         main(["sample", "--config", str(file), "--out", "elsewhere", "--print_config"])

@@ -1,4 +1,4 @@
-"""Six families, each by a tiny model of the very class: what every one of them must give, with images and without."""
+"""Requirements on each of the six families, checked with tiny models of the same classes, with and without images."""
 
 from collections import Counter
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_answers_that_differ_have_vectors_that_differ(name, questions):
     assert most == 8
 
 
-def test_nothing_depends_on_the_questions_beside_it(name, questions):
+def test_results_do_not_depend_on_the_rest_of_the_batch(name, questions):
     sampler = make_sampler(name)
     alone = sample_in_batches(sampler, questions, 1)
     for one, other in zip(alone, sampler.sample(questions), strict=True):
@@ -86,7 +86,7 @@ def test_nothing_depends_on_the_questions_beside_it(name, questions):
 @pytest.mark.parametrize(
     "way", [{"share_prompts": lambda *args: None}, {"prefill_once": lambda *args: None}], ids=["repeated", "plain"]
 )
-def test_the_slower_ways_give_the_same(name, questions, monkeypatch, way):
+def test_the_slower_code_paths_give_the_same_results(name, questions, monkeypatch, way):
     sampler = make_sampler(name)
     shared = sampler.sample(questions)
     for function, stub in way.items():
@@ -96,13 +96,13 @@ def test_the_slower_ways_give_the_same(name, questions, monkeypatch, way):
         torch.testing.assert_close(row_vectors(one, 1), row_vectors(other, 1), atol=2e-5, rtol=2e-5)
 
 
-def test_every_family_shares_its_prompts(name, questions, monkeypatch):
+def test_every_family_shares_the_prompts_between_rows(name, questions, monkeypatch):
     caches = []
     share = decoding.share_prompts
     monkeypatch.setattr(decoding, "share_prompts", lambda *args: caches.append(share(*args)) or caches[-1])
     make_sampler(name).sample(questions)
     (cache,) = caches
-    # The prompts are there once, and beside them one key for each row and step: 5 questions of 5 rows, 7 forwards.
+    # The prompts are stored once, and in addition one key per row and step: 5 questions of 5 rows, 7 forwards.
     assert [layer.prompt_keys.shape[0] for layer in cache.layers] == [5, 5, 5]
     assert all(layer.keys.shape[0] == 25 and layer.keys.shape[2] <= 7 for layer in cache.layers)
 
@@ -114,11 +114,11 @@ def test_the_length_of_a_prompt_is_known_without_encoding_it(name, questions):
     assert len(set(lengths)) > 2
 
 
-# Of Qwen2.5, transformers rebuilds the tokenizer as Qwen2's own class, which the tiny one is not.
+# For Qwen2.5, transformers rebuilds the tokenizer as Qwen2's own class; the tiny tokenizer is of another class.
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "qwen2.5"], indirect=True)
-def test_a_folder_gives_the_same(name, questions, tmp_path, monkeypatch):
+def test_a_model_loaded_from_a_folder_gives_the_same_results(name, questions, tmp_path, monkeypatch):
     model, encoder = family(name)
-    # The bias of the tiny models' head is no part of any of the classes.
+    # None of the classes has the bias that the tiny models' head has.
     monkeypatch.setitem(model.lm_head._parameters, "bias", None)
     model.save_pretrained(tmp_path / "model")
     save_encoder(name, encoder, tmp_path / "model")
@@ -136,7 +136,7 @@ def save_encoder(name, encoder, folder):
     if name != "qwen2.5-vl":
         encoder.save_pretrained(folder)
         return
-    # Without a video processor, processors do not save themselves; on the hub, Qwen's lies in such parts as well.
+    # Processors without a video processor cannot save themselves; on the hub, Qwen's is stored in such parts as well.
     encoder.image_processor.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(encoder.chat_template)
@@ -163,7 +163,7 @@ def test_answers_are_distributed_as_those_of_plain_generate(name, questions):
 
 
 def same_distribution(one, other):
-    """The p-value of a chi-square test that two lists of texts come from one distribution; rare texts as one."""
+    """The p-value of a chi-square test that two lists of texts come from one distribution; rare texts are pooled."""
     counts = Counter(one), Counter(other)
     common = [text for text, count in (counts[0] + counts[1]).items() if count >= 20]
     assert len(common) > 10
@@ -173,9 +173,9 @@ def same_distribution(one, other):
 
 
 @pytest.mark.parametrize("name", FAMILIES, indirect=True)
-def test_blocks_may_lie_in_several_places(name, questions, tmp_path, monkeypatch):
-    # Of several devices, a machine with a CPU alone has the CPU and the disk. accelerate runs each block through a hook
-    # that fetches its weights, as it does between GPUs, and the recorder's hooks run beside it.
+def test_blocks_may_be_on_several_devices(name, questions, tmp_path, monkeypatch):
+    # On a machine without a GPU, the CPU and the disk are the two devices. accelerate runs each block through a hook
+    # that fetches its weights, as it does between GPUs, and the recorder's hooks run in addition.
     model, encoder = family(name)
     monkeypatch.setitem(model.lm_head._parameters, "bias", None)
     expected = make_sampler(name).sample(questions)
@@ -192,7 +192,7 @@ def test_blocks_may_lie_in_several_places(name, questions, tmp_path, monkeypatch
 
 
 def submodules_beside(model, path):
-    """The paths of all submodules that stand on the way to this one without holding it."""
+    """The paths of all submodules that do not contain the given one, beside the path to it."""
     steps = path.split(".")
     found = []
     for depth in range(len(steps) + 1):

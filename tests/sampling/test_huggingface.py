@@ -31,7 +31,7 @@ def make_sampler(model=None, settings=SETTINGS, tokenizer=None, **options):
     return HuggingFaceSampler(model or make_llama(3.0), tokenizer or make_tokenizer(), settings, **options)
 
 
-def test_nothing_depends_on_the_questions_beside_it():
+def test_results_do_not_depend_on_the_rest_of_the_batch():
     sampler = make_sampler(layers=[0, 2])
     questions = make_questions(8)
     alone = sample_in_batches(sampler, questions, 1)
@@ -89,7 +89,7 @@ def test_logprobs_equal_a_lone_forward():
     assert endings == {True, False}
 
 
-def test_the_seed_alone_decides():
+def test_sampled_answers_depend_only_on_the_seed():
     questions = make_questions(4)
     settings = SamplingSettings(num_answers=3, max_new_tokens=6, seed=1)
     texts = [row_texts(sampled) for sampled in make_sampler(settings=settings).sample(questions)]
@@ -101,7 +101,7 @@ def test_the_seed_alone_decides():
     assert all(one[1:] != two[1:] for one, two in zip(texts, other, strict=True))
 
 
-def test_more_answers_and_more_tokens_extend_what_fewer_gave():
+def test_more_answers_and_tokens_extend_the_earlier_ones():
     question = make_questions(1)
     few = make_sampler(make_llama()).sample(question)[0]
     more = SamplingSettings(num_answers=5, max_new_tokens=9)
@@ -131,7 +131,7 @@ def test_a_tokenizer_without_padding_token_uses_the_end_token(config_eos):
     assert list(map(row_texts, bare.sample(questions))) == list(map(row_texts, make_sampler().sample(questions)))
 
 
-def test_model_and_tokenizer_are_left_as_they_were():
+def test_model_and_tokenizer_are_not_changed():
     model, tokenizer = make_llama(), make_tokenizer()
     model.generation_config.update(temperature=0.3, top_k=7, do_sample=True, max_length=30)
     before = model.generation_config.to_dict()
@@ -140,7 +140,7 @@ def test_model_and_tokenizer_are_left_as_they_were():
     assert tokenizer.padding_side == make_tokenizer().padding_side
 
 
-def test_the_models_own_sampling_defaults_do_not_count():
+def test_the_models_own_sampling_defaults_are_ignored():
     model = make_llama(3.0)
     model.generation_config.update(
         temperature=0.01, top_k=1, top_p=0.1, min_p=0.5, do_sample=True, max_length=3, min_length=60, max_time=1e-9
@@ -169,14 +169,14 @@ def test_vectors_hold_only_their_own_question_on_the_cpu():
     assert answers.untyped_storage().nbytes() == 3 * 32 * 4
 
 
-def test_without_layers_nothing_is_recorded_and_the_answers_stay():
+def test_without_layers_nothing_is_recorded_and_the_answers_are_the_same():
     questions = make_questions(3)
     bare = make_sampler(layers=[]).sample(questions)
     assert [sampled.vectors for sampled in bare] == [{}, {}, {}]
     assert list(map(row_texts, bare)) == list(map(row_texts, make_sampler().sample(questions)))
 
 
-def test_no_questions_give_nothing():
+def test_no_questions_give_no_results():
     assert make_sampler().sample([]) == []
 
 
@@ -195,7 +195,7 @@ def test_describe_is_json_ready_and_names_the_layers_used():
 
 def test_from_pretrained_loads_a_folder(tmp_path):
     model = make_llama()
-    # The bias of the tiny models' head is no part of Llama.
+    # Llama has no bias in its head, which the tiny model has.
     model.lm_head.bias = None
     model.save_pretrained(tmp_path)
     make_tokenizer().save_pretrained(tmp_path)
@@ -208,7 +208,7 @@ def test_from_pretrained_loads_a_folder(tmp_path):
     assert loaded.layers == (0,)
 
 
-def test_from_pretrained_refuses_what_is_no_causal_language_model(tmp_path):
+def test_from_pretrained_refuses_other_models(tmp_path):
     tiny_t5().save_pretrained(tmp_path)
     make_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"expected a causal language model or a vision-language model, got .* 't5'"):
@@ -235,7 +235,7 @@ def tiny_bert(kind, **options):
         (lambda: tiny_bert(BertLMHeadModel, is_decoder=True), "BertLMHeadModel has no decoder layers"),
     ],
 )
-def test_other_models_are_refused(make, message):
+def test_models_that_are_not_causal_language_models_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make_sampler(make(), layers=[])
 
@@ -262,10 +262,13 @@ def test_other_ways_of_decoding_are_refused(options, asked):
         make_sampler(model)
 
 
-def test_stop_strings_are_said_to_be_left_out():
+def test_ignored_stop_strings_give_a_warning():
     model = make_llama()
     model.generation_config.stop_strings = ["w9"]
-    with pytest.warns(UserWarning, match=re.escape("stop strings are not looked at: ['w9']")):
+    with pytest.warns(
+        UserWarning,
+        match=re.escape("the generation config's stop strings are ignored: ['w9']; answers may continue after them"),
+    ):
         sampler = make_sampler(model)
     assert sampler.sample(make_questions(1))
 
@@ -277,7 +280,7 @@ def test_a_prompt_that_does_not_fit_is_refused():
         make_sampler(model_name="tiny").sample([question])
 
 
-def test_a_prompt_that_just_fits_is_taken():
+def test_a_prompt_that_just_fits_is_accepted():
     assert make_sampler().sample([Question(id="long", question=" ".join(["w5"] * 121))])
 
 
@@ -309,6 +312,6 @@ def test_the_chat_template_is_used_where_there_is_one():
     assert row_texts(chat[0]) == row_texts(plain[0])
 
 
-def test_the_device_is_picked():
+def test_the_device_is_selected():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda", "mps")

@@ -73,27 +73,29 @@ def test_other_colours_become_rgb(tmp_path, mode):
 
 def test_a_photograph_is_turned_upright(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
+    exif[0x0112] = 6  # rotated by 90 degrees
     Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
     assert load_image(ask(tmp_path / "a.jpg")).size == (30, 40)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(QuestionError, match=r"question 'a': image '.*none\.png': expected a file, got none there") as e:
+    with pytest.raises(
+        QuestionError, match=r"question 'a': image '.*none\.png': expected a file, got none at this path"
+    ) as e:
         load_image(ask(tmp_path / "none.png"))
     assert e.value.question_id == "a"
-    with pytest.raises(QuestionError, match="expected a file, got none there"):
+    with pytest.raises(QuestionError, match="expected a file, got none at this path"):
         load_image(ask(tmp_path))
 
 
-def test_what_is_no_image_is_refused(tmp_path):
+def test_a_file_that_is_not_an_image_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(QuestionError, match=r"'a': image .*a\.png': expected an image, got a file of a kind that"):
+    with pytest.raises(QuestionError, match=r"'a': image .*a\.png': expected an image, got a file in a format that"):
         load_image(ask(tmp_path / "a.png"))
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "tif", "webp"])
-def test_a_file_that_breaks_off_is_refused(tmp_path, kind):
+def test_a_truncated_file_is_refused(tmp_path, kind):
     write_image(tmp_path / f"a.{kind}", 64, 64, seed=0)
     whole = (tmp_path / f"a.{kind}").read_bytes()
     for share in (0.1, 0.5, 0.9):
@@ -103,7 +105,7 @@ def test_a_file_that_breaks_off_is_refused(tmp_path, kind):
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path):
-    # Black compresses well: some kilobytes that would take 156 megabytes.
+    # A black image compresses well: a file of a few kilobytes decodes to 156 megabytes.
     Image.new("1", (8000, 6500)).save(tmp_path / "a.png")
     message = r"question 'a': image '.*': expected at most 50,000,000 pixels, got 8000 x 6500; make it smaller"
     with pytest.raises(QuestionError, match=message):
@@ -116,19 +118,19 @@ def test_a_decompression_bomb_is_refused(tmp_path):
         load_image(ask(tmp_path / "a.png"))
 
 
-def test_an_address_is_not_fetched_unless_allowed(picture):
+def test_a_url_is_not_fetched_unless_allowed(picture):
     with serving(Path(picture).read_bytes()) as url:
-        message = "expected a file, got an address, which is not fetched unless allow_urls is set"
+        message = "expected a file, got a URL, which is not fetched unless allow_urls is set"
         with pytest.raises(QuestionError, match=re.escape(f"question 'a': image '{url}': {message}")):
             load_image(ask(url))
         assert load_image(ask(url), allow_urls=True).size == (40, 30)
         assert image_size(ask(url), allow_urls=True) == (30, 40)
 
 
-def test_an_address_without_an_image_is_refused(monkeypatch):
+def test_a_url_without_an_image_is_refused(monkeypatch):
     with serving(b"gone", status=404) as url, pytest.raises(QuestionError, match=r"could not fetch it \(.*404"):
         load_image(ask(url), allow_urls=True)
-    with serving(b"no image") as url, pytest.raises(QuestionError, match="got a file of a kind that Pillow does not"):
+    with serving(b"no image") as url, pytest.raises(QuestionError, match="got a file in a format that Pillow does not"):
         load_image(ask(url), allow_urls=True)
     with pytest.raises(QuestionError, match="could not fetch it"):
         load_image(ask("http://127.0.0.1:9/a.png"), allow_urls=True)
@@ -138,13 +140,15 @@ def test_an_address_without_an_image_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://", "data:image/png;base64,"])
-def test_other_schemes_are_no_way_around(picture, scheme):
-    with pytest.raises(QuestionError, match=r"expected a file, got (none there|the image's own data)"):
+def test_other_url_schemes_are_refused(picture, scheme):
+    with pytest.raises(QuestionError, match=r"expected a file, got (none at this path|a data URL)"):
         load_image(ask(f"{scheme}{picture}"), allow_urls=True)
 
 
-def test_a_name_too_long_for_the_file_system_costs_its_own_question_only():
-    with pytest.raises(QuestionError, match=r"question 'a': image 'x{197}\.\.\.': expected a file, got none there"):
+def test_a_name_too_long_for_the_file_system_fails_its_own_question_only():
+    with pytest.raises(
+        QuestionError, match=r"question 'a': image 'x{197}\.\.\.': expected a file, got none at this path"
+    ):
         load_image(ask("x" * 10_000))
 
 
@@ -168,7 +172,7 @@ def test_the_image_matters(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", VISION_LANGUAGE)
-def test_plain_prompts_hold_the_image_too(name, tmp_path):
+def test_plain_prompts_contain_the_image_too(name, tmp_path):
     sampler = make_sampler(name, style="plain")
     questions = make_questions(tmp_path, images=True)
     lone = [sampler.sample([question])[0] for question in questions]
@@ -176,7 +180,7 @@ def test_plain_prompts_hold_the_image_too(name, tmp_path):
 
 
 def test_a_plain_prompt_for_qwen_brackets_the_image(picture):
-    from sgpu_lightning.sampling.prompt import build_prompt
+    from sgpu_lightning.sampling.local.prompt import build_prompt
 
     text = build_prompt(ask(picture), family("qwen2.5-vl")[1], PromptSettings(style="plain", template="{question}"))
     assert text == "<|vision_start|><|image_pad|><|vision_end|>\nw5 w6"
@@ -201,7 +205,7 @@ def test_a_placeholder_within_the_question_is_refused(name, picture):
             make_sampler(name).sample([question])
 
 
-def test_an_instruction_stands_before_the_image(picture):
+def test_an_instruction_comes_before_the_image(picture):
     text = make_sampler("qwen2.5-vl", system="w9 w9").sample([ask(picture)])[0]
     other = make_sampler("qwen2.5-vl").sample([ask(picture)])[0]
     assert not text.vectors[1][1].allclose(other.vectors[1][1], atol=1e-3)
@@ -218,10 +222,10 @@ def test_the_question_with_the_largest_image_is_asked_first(tmp_path, monkeypatc
     monkeypatch.setattr(sampler, "batch_size", 1)
     outcomes = list(sampler.answer([missing, *asked]))
     assert [one.record.id for one in outcomes[:3]] == ["large", "middle", "small"]
-    assert "expected a file, got none there" in outcomes[3].reason
+    assert "expected a file, got none at this path" in outcomes[3].reason
 
 
-def test_an_address_is_fetched_once_for_each_question(picture, monkeypatch):
+def test_a_url_is_fetched_once_for_each_question(picture, monkeypatch):
     fetched = []
     monkeypatch.setattr(images, "_fetch", lambda question, address: fetched.append(address) or io.BytesIO(data))
     data = Path(picture).read_bytes()
@@ -251,7 +255,7 @@ def test_an_image_that_does_not_fit_the_context_is_refused_and_never_cut(picture
             ask_it(ask(picture))
 
 
-def test_whether_addresses_are_fetched_is_no_part_of_the_question():
+def test_allow_urls_is_not_part_of_the_manifest():
     assert PromptSettings(allow_urls=True).to_dict() == PromptSettings().to_dict()
 
 

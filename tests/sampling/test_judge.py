@@ -1,4 +1,4 @@
-"""The LLM judge: what it is asked, how its replies are read, and that verdicts stay with their records."""
+"""The LLM judge: its requests, reading its replies, and that each verdict belongs to its record."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from sgpu_lightning.answers.grading.grader import RecordGrader, Verdict
 from sgpu_lightning.answers.labelling import write_records
 from sgpu_lightning.answers.reader import read_answers
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import SamplingError, SGPUError
-from sgpu_lightning.sampling.judge import PROMPT_VERSION, SYSTEM, LLMJudge, Verdict, judge_messages, parse_verdict
+from sgpu_lightning.sampling.judge import (
+    PROMPT_VERSION,
+    SYSTEM,
+    LLMJudge,
+    judge_messages,
+    make_judge,
+    parse_verdict,
+)
 from sgpu_lightning.sampling.server.client import ApiClient
 from sgpu_lightning.sampling.server.server_settings import ApiSettings
 from tests.sampling.server import serving
@@ -38,7 +46,7 @@ def judge_at(url: str, **settings) -> LLMJudge:
     return LLMJudge(ApiClient(url, "m", ApiSettings(**settings)))
 
 
-def test_verdicts_come_in_the_order_of_the_records_each_on_its_own():
+def test_verdicts_come_in_the_order_of_the_records():
     records = [record_of(i, "Paris" if i % 3 else "Rome") for i in range(40)]
     with serving(say=judging, faults=0.2, hang=0.5) as server:
         verdicts = judge_at(server.url, timeout=0.25, max_retries=6).grade(records)
@@ -100,7 +108,7 @@ def test_verdicts_are_read(text, verdict):
         "",
     ],
 )
-def test_what_is_no_clear_verdict_gives_none(text):
+def test_unclear_replies_give_no_verdict(text):
     verdict = parse_verdict(text)
     assert verdict.correct is None
     assert verdict.reason.startswith("the judge gave no verdict: ")
@@ -132,11 +140,22 @@ def test_sgpu_label_asks_a_judge_and_writes_its_labels(tmp_path, capsys):
     assert judged[1].meta["judge"]["reason"] == "for capital 1?"
 
 
+def test_make_judge_takes_the_options_of_the_command_line(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "secret")
+    with serving(say=judging, key="secret") as server:
+        judge = make_judge(server.url, "m", api_key_env="MY_KEY", max_tokens=50)
+        assert isinstance(judge, RecordGrader)
+        assert judge.grade([record_of(0)]) == [Verdict(True, "for capital 0?")]
+        assert server.requests[0]["max_tokens"] == 50
+    with pytest.raises(SamplingError, match="environment variable NOT_SET, which is not set"):
+        make_judge("http://x/v1", "m", api_key_env="NOT_SET")
+
+
 def test_the_instruction_is_the_documented_one():
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     assert " ".join(SYSTEM.split()) in " ".join(page.split())
 
 
-def test_an_unknown_judge_is_one_error():
+def test_an_unknown_judge_model_is_one_error():
     with serving(models=("other",)) as server, pytest.raises(SamplingError, match="model 'm': HTTP 404"):
         judge_at(server.url).grade([record_of(i) for i in range(9)])

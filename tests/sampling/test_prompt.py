@@ -3,7 +3,7 @@ import re
 import pytest
 
 from sgpu_lightning.sampling.local.encoding import encode_prompt
-from sgpu_lightning.sampling.prompt import build_prompt
+from sgpu_lightning.sampling.local.prompt import build_prompt
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 from tests.sampling.tiny import BOS, EOS, make_tokenizer
@@ -56,7 +56,7 @@ def test_chat_prompts(chat_tokenizer, question, options, text):
     assert build_prompt(question, chat_tokenizer, PromptSettings(**options)) == text
 
 
-def test_the_beginning_token_comes_once(chat_tokenizer):
+def test_the_bos_token_appears_once(chat_tokenizer):
     chat_tokenizer.chat_template = "{{ bos_token }} {{ messages[0].content }}"
     question = Question(id="a", question="w5 w6")
     chat = encode_prompt(question, chat_tokenizer, PromptSettings())

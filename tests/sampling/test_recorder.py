@@ -46,7 +46,7 @@ def test_vectors_equal_a_lone_forward_over_prompt_and_answer(batch_size, token, 
 @pytest.mark.parametrize(
     ("eos_bias", "kinds"), [(ALL_CUT, {"cut"}), (SOME_END, {"cut", "ended"}), (MOST_EMPTY, {"empty"})]
 )
-def test_the_cases_above_hold_what_they_are_meant_to(eos_bias, kinds):
+def test_the_cases_above_contain_cut_ended_and_empty_answers(eos_bias, kinds):
     settings = SamplingSettings(num_answers=4, max_new_tokens=6)
     sampler = HuggingFaceSampler(make_llama(eos_bias), make_tokenizer(), settings, prompt=PLAIN)
     lengths = [len(text.split()) for sampled in sampler.sample(make_questions(8)) for text in row_texts(sampled)]
@@ -79,7 +79,7 @@ class MarkOneStep(LogitsProcessor):
 
 
 @pytest.mark.parametrize("step", [-1, 0, 1, 3])
-def test_each_step_equals_what_generate_outputs_itself(step):
+def test_each_step_equals_the_hidden_states_that_generate_returns(step):
     model = make_llama()
     ids = torch.randint(4, 100, (3, 7), generator=torch.Generator().manual_seed(1))
     recorder = HiddenStateRecorder(model, [0, 1])
@@ -92,7 +92,8 @@ def test_each_step_equals_what_generate_outputs_itself(step):
             return_dict_in_generate=True,
             logits_processor=LogitsProcessorList([MarkOneStep(recorder, step)]),
         )
-    # The token chosen at a step is fed back, and has its state, at the next; without a mark the prompt's state stays.
+    # The token selected at a step is fed back at the next, where its state appears; without a mark the prompt's state
+    # is kept.
     states = output.hidden_states[step + 1]
     for layer, vectors in recorder.vectors().items():
         torch.testing.assert_close(vectors, states[layer + 1][:, -1], atol=0, rtol=0)
@@ -110,7 +111,7 @@ def test_layers_may_return_a_tuple():
     torch.testing.assert_close(tupled.vectors()[1], plain.vectors()[1], atol=0, rtol=0)
 
 
-def test_only_one_vector_a_row_is_kept():
+def test_only_one_vector_per_row_is_kept():
     model = make_llama()
     with HiddenStateRecorder(model, 0) as recorder:
         model(torch.randint(4, 100, (2, 50)))
@@ -120,7 +121,7 @@ def test_only_one_vector_a_row_is_kept():
     assert all(r._prompt.untyped_storage().nbytes() == 2 * 32 * 4 for r in recorder._reductions.values())
 
 
-def test_half_precision_is_summed_and_given_in_single():
+def test_half_precision_states_are_summed_and_returned_in_float32():
     model = make_llama().to(torch.bfloat16)
     sampler = HuggingFaceSampler(
         model, make_tokenizer(), SamplingSettings(num_answers=2, max_new_tokens=40), token="mean", prompt=PLAIN
@@ -130,7 +131,7 @@ def test_half_precision_is_summed_and_given_in_single():
     vectors = row_vectors(sampled, 1)
     assert vectors.dtype == torch.float32
     states = reference_states(model, prompt_ids(question), word_ids(sampled.record.greedy), [1])[0]
-    # Each state is rounded to 8 bits; the mean must not be.
+    # Each state is rounded to 8 bits; the mean must not be rounded.
     torch.testing.assert_close(vectors[0], states.float().mean(dim=0), atol=0.05, rtol=0.02)
     assert not torch.equal(vectors[0], vectors[0].bfloat16().float())
 
@@ -139,14 +140,14 @@ def hook_count(model):
     return sum(len(layer._forward_hooks) for layer in model.model.layers)
 
 
-def test_hooks_are_there_within_the_block_and_gone_after_it():
+def test_hooks_exist_only_within_the_block():
     model = make_llama()
     with HiddenStateRecorder(model, [0, 2]):
         assert hook_count(model) == 2
     assert hook_count(model) == 0
 
 
-def test_hooks_are_gone_after_an_error():
+def test_hooks_are_removed_after_an_error():
     model = make_llama()
     recorder = HiddenStateRecorder(model, [0, 2])
     with pytest.raises(KeyError), recorder:
@@ -154,7 +155,7 @@ def test_hooks_are_gone_after_an_error():
     assert hook_count(model) == 0
 
 
-def test_hooks_are_gone_when_generation_fails():
+def test_hooks_are_removed_when_generation_fails():
     model = make_llama()
     sampler = HuggingFaceSampler(model, make_tokenizer(), SamplingSettings(num_answers=2), prompt=PLAIN)
 
@@ -171,7 +172,7 @@ def test_hooks_are_gone_when_generation_fails():
     assert len(sampler.sample(make_questions(2))) == 2
 
 
-def test_a_recorder_starts_anew_each_time():
+def test_a_recorder_starts_empty_each_time():
     model = make_llama()
     recorder = HiddenStateRecorder(model, 0)
     with recorder:
@@ -212,6 +213,6 @@ def test_a_mark_of_the_wrong_length_is_refused():
 def test_vectors_before_any_forward_are_refused():
     with (
         HiddenStateRecorder(make_llama()) as recorder,
-        pytest.raises(RuntimeError, match="nothing was recorded: the model made no forward"),
+        pytest.raises(RuntimeError, match="nothing was recorded: the model ran no forward"),
     ):
         recorder.vectors()

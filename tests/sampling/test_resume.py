@@ -1,4 +1,4 @@
-"""`sgpu sample` killed twenty times at random moments, and gone on with."""
+"""`sgpu sample` is killed twenty times at random moments and continued each time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.stores import assert_same_content
 
-# Every life is a process of its own, forked from one that has imported everything: 20 imports would take minutes.
+# Every run is a separate process, forked from one that has imported everything: 20 imports would take minutes.
 NURSERY = """
 import os, sys
 import torch
 torch.set_num_threads(1)
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.sampling import store_writer as outcomes
-outcomes.SHARD_SIZE = 4
+from sgpu_lightning.sampling import store_writer
+store_writer.SHARD_SIZE = 4
 sys.stdout.flush()
 pipe, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)
 os.dup2(quiet, 1)
@@ -60,13 +60,14 @@ class Lives:
         child = int(self.process.stdout.readline())
         if seconds is not None:
             time.sleep(seconds)
-            os.kill(child, signal.SIGKILL)  # its parent has not waited for it, or it is there as a zombie: it is it
+            # The id still refers to the child, even if it has ended, because its parent has not waited for it.
+            os.kill(child, signal.SIGKILL)
         return int(self.process.stdout.readline())
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_twenty_killed_runs_end_with_the_content_of_an_undisturbed_one(tmp_path):
+def test_twenty_killed_runs_end_with_the_content_of_an_uninterrupted_one(tmp_path):
     model = build_language_model(tmp_path / "model", size="small", steps=20)
     task = write_questions(tmp_path / "toy.jsonl", count=400)
 
@@ -84,7 +85,7 @@ def test_twenty_killed_runs_end_with_the_content_of_an_undisturbed_one(tmp_path)
         start_up = first.stat().st_mtime - (tmp_path / "whole" / "manifest.json").stat().st_ctime + 0.3
         draw, statuses, sizes = random.Random(0), [], [0]
         for _ in range(KILLS):
-            # Some die as they start, some between two shards, some within one; all of them together cannot finish.
+            # Some are killed at the start, some between two shards, some within one; together they cannot finish.
             statuses.append(lives.live(command(tmp_path / "killed"), draw.uniform(0, start_up + whole_run / KILLS)))
             there = (tmp_path / "killed" / "manifest.json").exists()
             sizes.append(len(AnswerStore.open(tmp_path / "killed").ids()) if there else 0)

@@ -1,4 +1,4 @@
-"""Sampling a whole task into a store: resumed, refused, and fit for fitting."""
+"""Sampling a whole task into a store: resuming, refusing other settings, and usable results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from transformers import BitsAndBytesConfig
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import SamplingError
-from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings
-from sgpu_lightning.sampling import store_writer as outcomes
-from sgpu_lightning.sampling.sampling_run import sample_to_store
+from sgpu_lightning.sampling import HuggingFaceSampler, PromptSettings, SamplingSettings, store_writer
+from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.tasks import load_task
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.stores import assert_same_content
@@ -34,14 +33,14 @@ def task(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(outcomes, "SHARD_SIZE", 20)
+    monkeypatch.setattr(store_writer, "SHARD_SIZE", 20)
 
 
 def sampler(model: Path, **options) -> HuggingFaceSampler:
     return HuggingFaceSampler.from_pretrained(str(model), device="cpu", **{"settings": SETTINGS, **options})
 
 
-def test_every_question_is_answered_with_vectors_beside(model, task, tmp_path):
+def test_every_question_is_answered_and_its_vectors_stored(model, task, tmp_path):
     questions = load_task(str(task))
     store = sample_to_store(sampler(model), questions, tmp_path / "s", task="toy", progress=False)
     records = list(store.records())
@@ -53,7 +52,7 @@ def test_every_question_is_answered_with_vectors_beside(model, task, tmp_path):
     assert sum(len(store.read_vectors(spec.name, shard).counts) for shard in store.shards) == 50
 
 
-def test_a_run_goes_on_where_it_stopped_and_ends_with_the_same_content(model, task, tmp_path):
+def test_a_run_continues_where_it_stopped_and_ends_with_the_same_content(model, task, tmp_path):
     questions = load_task(str(task))
     whole = sample_to_store(sampler(model), questions, tmp_path / "whole", progress=False)
     sample_to_store(sampler(model), questions[:20], tmp_path / "parts", progress=False)
@@ -84,11 +83,13 @@ def test_other_settings_on_an_existing_store_are_refused_naming_what_differs(mod
         sample_to_store(sampler(model, **options), questions, tmp_path / "s", progress=False)
 
 
-def test_a_task_that_changed_under_its_ids_is_refused(model, task, tmp_path):
+def test_a_task_whose_questions_changed_under_the_same_ids_is_refused(model, task, tmp_path):
     questions = load_task(str(task))[:5]
     sample_to_store(sampler(model), questions, tmp_path / "s", progress=False)
     changed = [dataclasses.replace(question, gold=("other",)) for question in questions]
-    with pytest.raises(StoreError, match=r"question '.*' is there with another text, context, image or gold answers"):
+    with pytest.raises(
+        StoreError, match=r"the store has question '.*' with another text, context, image or gold answers"
+    ):
         sample_to_store(sampler(model), changed, tmp_path / "s", progress=False)
 
 
@@ -96,7 +97,7 @@ def test_options_of_the_model_reach_it_and_quantised_weights_are_another_model(m
     call = ["sample", "--model", str(model), "--task", str(task), "--out", str(tmp_path / "s"), "--limit", "2"]
     call += ["--sampling.max_new_tokens", "4", "--device", "cpu"]
     assert main(call) == 0
-    assert main([*call, "--model_options", '{"device_map": {"": "cpu"}}']) == 0  # the same model, placed otherwise
+    assert main([*call, "--model_options", '{"device_map": {"": "cpu"}}']) == 0  # the same model on another device map
     quantised = sampler(model)
     quantised.model.config.quantization_config = BitsAndBytesConfig(load_in_4bit=True)
     assert quantised.describe()["quantization"]["load_in_4bit"] is True
@@ -104,14 +105,16 @@ def test_options_of_the_model_reach_it_and_quantised_weights_are_another_model(m
         sample_to_store(quantised, [], tmp_path / "s", progress=False)
 
 
-def test_two_questions_of_one_id_are_refused_before_any_is_asked(model, task, tmp_path):
+def test_two_questions_with_the_same_id_are_refused_before_any_is_asked(model, task, tmp_path):
     questions = load_task(str(task))[:5]
-    with pytest.raises(SamplingError, match=rf"task 't': expected an id of its own .*, got '{questions[0].id}' twice"):
+    with pytest.raises(
+        SamplingError, match=rf"task 't': expected a unique id for each question, got '{questions[0].id}' twice"
+    ):
         sample_to_store(sampler(model), [*questions, questions[0]], tmp_path / "s", task="t", progress=False)
     assert AnswerStore.open(tmp_path / "s").ids() == set()
 
 
-def test_a_model_whose_weights_are_damaged_is_one_clear_message(model, tmp_path):
+def test_damaged_weights_give_one_clear_message(model, tmp_path):
     copy = tmp_path / "damaged"
     shutil.copytree(model, copy)
     weights = copy / "model.safetensors"
@@ -120,7 +123,7 @@ def test_a_model_whose_weights_are_damaged_is_one_clear_message(model, tmp_path)
         HuggingFaceSampler.from_pretrained(str(copy))
 
 
-def test_a_model_trained_again_in_the_same_folder_is_another(task, tmp_path):
+def test_a_model_trained_again_in_the_same_folder_counts_as_another_model(task, tmp_path):
     questions = load_task(str(task))[:5]
     for steps in (1, 2):
         build_language_model(tmp_path / "m", size="small", steps=steps)
@@ -138,13 +141,16 @@ def test_a_model_trained_again_in_the_same_folder_is_another(task, tmp_path):
         (["--layers", "[7]"], "layers: expected indices from -2 to 1, got 7"),
         (["--model", "./nowhere"], "model './nowhere': neither a folder here nor loadable from the hub"),
         (["--model", str(Path(__file__).parent)], "this folder cannot be loaded (ValueError: Unrecognized model in"),
-        (["--device", "nonsense"], "device: expected 'auto' or a torch device that is here, got 'nonsense' (Runtime"),
-        (["--device", "cuda:99"], "device: expected 'auto' or a torch device that is here, got 'cuda:99' ("),
+        (
+            ["--device", "nonsense"],
+            "device: expected 'auto' or a torch device that exists here, got 'nonsense' (Runtime",
+        ),
+        (["--device", "cuda:99"], "device: expected 'auto' or a torch device that exists here, got 'cuda:99' ("),
         (["--model_options", '{"nonsense": 1}'], "got an unexpected keyword argument 'nonsense'"),
         (["--dtype", "int8"], "dtype: expected one of auto, float32, bfloat16, float16, got 'int8'"),
     ],
 )
-def test_bad_calls_are_one_clear_message(model, task, tmp_path, capsys, change, message):
+def test_bad_calls_give_one_clear_message(model, task, tmp_path, capsys, change, message):
     base = ["--model", str(model), "--task", str(task), "--out", str(tmp_path / "s")]
     assert main(["sample", *base, *change]) == 1
     error = capsys.readouterr().err

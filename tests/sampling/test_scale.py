@@ -1,4 +1,4 @@
-"""Several processes on one task: each its part, one store."""
+"""Several processes on one task: each samples its part into the same store."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from sgpu_lightning.answers.storage.store import AnswerStore, StoreError
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.embedding.embed_answers import embed_store
-from sgpu_lightning.sampling import store_writer as outcomes
+from sgpu_lightning.sampling import store_writer
 from sgpu_lightning.sampling.launch import Launch
-from sgpu_lightning.sampling.sampling_run import sample_to_store
+from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.tasks.question import Question
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.embedding.helpers import CountingEncoder
@@ -28,11 +28,11 @@ QUESTIONS = [Question(id=f"q{i}", question=f"What is {i}?") for i in range(50)]
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(outcomes, "SHARD_SIZE", 10)
+    monkeypatch.setattr(store_writer, "SHARD_SIZE", 10)
 
 
 def run_as(monkeypatch, rank, world_size, path, sampler=None):
-    """One process of a launch, one after the other; without an address to meet at none waits for the others."""
+    """Run one process of a launch. They run one after the other and do not wait, because there is no rendezvous."""
     sampler = sampler or Oracle()
     with monkeypatch.context() as patch:
         patch.setenv("RANK", str(rank))
@@ -47,7 +47,7 @@ def whole(tmp_path):
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 7, 60])
-def test_the_parts_of_all_processes_make_the_store_of_one(monkeypatch, tmp_path, whole, world_size):
+def test_several_processes_give_the_same_store_as_one(monkeypatch, tmp_path, whole, world_size):
     asked = [run_as(monkeypatch, rank, world_size, tmp_path / "s").asked for rank in range(world_size)]
     assert max(map(len, asked)) - min(map(len, asked)) <= 1
     store = AnswerStore.open(tmp_path / "s")
@@ -56,7 +56,7 @@ def test_the_parts_of_all_processes_make_the_store_of_one(monkeypatch, tmp_path,
     assert ranks == set(range(min(world_size, len(QUESTIONS))))
 
 
-def test_another_number_of_processes_goes_on(monkeypatch, tmp_path, whole):
+def test_a_run_continues_with_another_number_of_processes(monkeypatch, tmp_path, whole):
     def die(i):
         if i == 7:
             raise KeyboardInterrupt
@@ -69,7 +69,7 @@ def test_another_number_of_processes_goes_on(monkeypatch, tmp_path, whole):
     assert_same_content(AnswerStore.open(tmp_path / "s"), whole)
 
 
-def test_two_runs_that_know_nothing_of_one_another_write_nothing_twice(tmp_path, whole):
+def test_two_independent_runs_write_nothing_twice(tmp_path, whole):
     def another_run(i):
         if i == 25:
             sample_to_store(Oracle(), QUESTIONS[::-1], tmp_path / "s", task="t", progress=False)
@@ -87,7 +87,7 @@ def test_failures_of_all_processes_are_in_the_store(monkeypatch, tmp_path):
     assert AnswerStore.open(tmp_path).failures() == {}
 
 
-def test_vectors_of_an_encoder_stand_beside_the_shards_of_all(monkeypatch, tmp_path):
+def test_an_encoder_embeds_the_shards_of_all_processes(monkeypatch, tmp_path):
     for rank in range(2):
         run_as(monkeypatch, rank, 2, tmp_path)
     store = AnswerStore.open(tmp_path)
@@ -103,7 +103,7 @@ def test_the_launch_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     assert Launch.of_this_process() == Launch(2, 4)
     assert not Launch(2, 4).is_main
-    assert Launch(2, 4).share(range(11)) == [2, 6, 10]
+    assert Launch(2, 4).select(range(11)) == [2, 6, 10]
 
 
 def test_processes_that_start_a_store_at_once_agree_on_it(tmp_path):
@@ -170,14 +170,14 @@ def ranks_of(store: AnswerStore) -> set[str]:
 
 
 @pytest.mark.slow
-def test_torchrun_gives_the_store_of_one_process_and_tells_of_failures_once(command, alone, tmp_path):
+def test_torchrun_gives_the_store_of_one_process_and_reports_failures_once(command, alone, tmp_path):
     launcher = ["torch.distributed.run", "--nproc_per_node", "2", "--master_port", free_port()]
     done = launched(launcher, command, tmp_path / "s")
     store = AnswerStore.open(tmp_path / "s")
     assert_same_content(store, alone)
     assert ranks_of(store) == {"0", "1"}
     assert list(store.failures()) == ["long"]
-    # Which process had it, and which was first, does not matter: the others were not stopped for it.
+    # It does not matter which process had the failure: the others were not stopped by it.
     assert done.returncode != 0
     assert done.stderr.count("1 of 60 questions got no answers; all the others are in") == 1
     assert "question 'long': expected at most" in done.stderr
@@ -195,5 +195,5 @@ def test_accelerate_launch_gives_the_store_of_one_process(command, alone, tmp_pa
     store = AnswerStore.open(tmp_path / "s")
     assert_same_content(store, alone)
     assert ranks_of(store) == ranks
-    # Without MPI, accelerate starts a single process on the CPU, and says nothing.
-    assert ("the launcher started this process alone" in done.stderr) == (len(ranks) == 1)
+    # Without MPI, accelerate starts a single process on the CPU without a warning.
+    assert ("the launcher started only this process" in done.stderr) == (len(ranks) == 1)

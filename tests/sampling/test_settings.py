@@ -12,11 +12,11 @@ from sgpu_lightning.sampling.sampling_settings import SamplingSettings
     [
         ("num_answers", 1, "num_answers: expected an integer of at least 2, got 1; disagreement needs"),
         ("num_answers", 2.0, "num_answers: expected an integer of at least 2, got 2.0"),
-        ("temperature", 0, "temperature: expected a number above 0, got 0; the greedy answer is always given"),
+        ("temperature", 0, "temperature: expected a number above 0, got 0; the greedy answer is always generated"),
         ("temperature", float("nan"), "temperature: expected a number above 0, got nan"),
         ("temperature", float("inf"), "temperature: expected a number above 0, got inf"),
         ("temperature", "1", "temperature: expected a number above 0, got '1'"),
-        ("top_k", 0, "top_k: expected an integer of at least 1, got 0; None samples among all"),
+        ("top_k", 0, "top_k: expected an integer of at least 1, got 0; None samples from all"),
         ("top_p", 0.0, r"top_p: expected a number in \(0, 1\] or None, got 0.0"),
         ("top_p", 1.5, r"top_p: expected a number in \(0, 1\] or None, got 1.5"),
         ("max_new_tokens", 0, "max_new_tokens: expected an integer of at least 1, got 0"),

@@ -25,7 +25,7 @@ ROWS = PROMPTS * REPEATS
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("own", [1, 3])
 @pytest.mark.parametrize("scaling", [None, 0.1])
-def test_it_is_the_attention_to_prompt_and_answer_in_a_row(masked, own, scaling):
+def test_it_equals_attention_over_the_concatenated_prompt_and_answer(masked, own, scaling):
     generator = torch.Generator().manual_seed(0)
     sizes = {"prompt": (PROMPTS, KEY_HEADS, PROMPT, WIDTH), "own": (ROWS, KEY_HEADS, own, WIDTH)}
     keys, values = ({name: torch.randn(size, generator=generator) for name, size in sizes.items()} for _ in range(2))
@@ -48,7 +48,7 @@ def sample_both_ways(model, monkeypatch):
         torch.testing.assert_close(row_vectors(one, 1), row_vectors(other, 1), atol=1e-5, rtol=1e-5)
 
 
-def test_scores_that_the_model_bounds_are_bounded(monkeypatch):
+def test_softcapped_scores_are_softcapped(monkeypatch):
     config = Gemma2Config(layer_types=["full_attention"] * 3, attn_logit_softcapping=0.5, head_dim=8, **SIZES, **COMMON)
     model = make_model(config)
     assert model.config._attn_implementation == "eager"
@@ -59,8 +59,8 @@ def test_scores_that_the_model_bounds_are_bounded(monkeypatch):
     assert set(calls) == {0.5}
 
 
-def test_attention_that_is_not_reproduced_goes_on_with_a_repeated_cache(monkeypatch):
-    # A learned sink in every head takes part in the softmax.
+def test_unsupported_attention_falls_back_to_a_repeated_cache(monkeypatch):
+    # GPT-OSS has a learned attention sink in every head, which takes part in the softmax.
     config = GptOssConfig(
         layer_types=["full_attention"] * 3, num_local_experts=2, num_experts_per_tok=1, head_dim=8, **SIZES, **COMMON
     )
@@ -73,7 +73,7 @@ def test_attention_that_is_not_reproduced_goes_on_with_a_repeated_cache(monkeypa
     handle = model.get_input_embeddings().register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
     texts = [sampled.record.greedy for sampled in sampler.sample(questions)]
     handle.remove()
-    # The prompts once; the first step, which is given up; and all steps.
+    # The prompts once; the first step, which fails; and all steps again.
     assert [rows for rows, _ in shapes][:3] == [3, 12, 12]
     for question, text in zip(questions, texts, strict=True):
         ids = torch.tensor([prompt_ids(question)])
@@ -81,14 +81,14 @@ def test_attention_that_is_not_reproduced_goes_on_with_a_repeated_cache(monkeypa
         assert make_tokenizer().decode(new, skip_special_tokens=True).strip() == text
 
 
-def test_attention_past_the_prompt_is_noticed():
+def test_attention_that_ignores_the_prompt_is_detected():
     layer = SharedPromptLayer(torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 3, 4))
     layer.update(torch.zeros(2, 1, 1, 4), torch.zeros(2, 1, 1, 4))
-    with pytest.raises(RuntimeError, match="the model's attention went past the prompt"):
+    with pytest.raises(RuntimeError, match="the model's attention ignored the prompt"):
         layer.update(torch.zeros(2, 1, 1, 4), torch.zeros(2, 1, 1, 4))
 
 
-def test_what_keeps_a_window_only_is_not_shared():
+def test_caches_of_a_sliding_window_are_not_shared():
     model = make_llama()
     cache = DynamicCache(config=model.config)
     assert share_prompts(model, cache) is None
@@ -98,7 +98,7 @@ def test_what_keeps_a_window_only_is_not_shared():
     assert share_prompts(model, cache) is None
 
 
-def test_the_model_is_left_as_it_was():
+def test_the_model_is_not_changed():
     model = make_llama()
     seen = []
 

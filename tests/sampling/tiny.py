@@ -1,4 +1,4 @@
-"""Tiny random models and what they ought to give, computed the long way: one row at a time, without padding."""
+"""Tiny random models, and reference results computed one row at a time without padding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-from sgpu_lightning.sampling.sampled_answers import Sampled
+from sgpu_lightning.sampling.outcome import Sampled
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from sgpu_lightning.tasks.question import Question
 
@@ -19,7 +19,7 @@ PLAIN = PromptSettings(template="{question}")
 
 
 def make_tokenizer(pad_token: str | None = "<pad>") -> PreTrainedTokenizerFast:
-    """Words w4 .. w99 by their ids, a beginning token in front: texts and ids determine each other."""
+    """Words w4 .. w99 by their ids, after a BOS token: texts and ids determine each other."""
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(4, VOCABULARY))]
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -30,7 +30,7 @@ def make_tokenizer(pad_token: str | None = "<pad>") -> PreTrainedTokenizerFast:
 
 
 def make_llama(eos_bias: float = -1e4, seed: int = 0, **options) -> LlamaForCausalLM:
-    """A random Llama whose scores get a bias: never a special token, and the end token as often as asked."""
+    """A random Llama with a bias on its scores: never a special token, except the end token as often as asked for."""
     torch.manual_seed(seed)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
     config = LlamaConfig(
@@ -51,7 +51,7 @@ def make_llama(eos_bias: float = -1e4, seed: int = 0, **options) -> LlamaForCaus
 def bias_scores(model: nn.Module, eos_bias: float) -> None:
     head = nn.Linear(model.lm_head.in_features, VOCABULARY)
     with torch.no_grad():
-        # Scores that differ enough for some tokens to be likely and others not.
+        # Larger differences between the scores make some tokens likely and others unlikely.
         head.weight.copy_(3 * model.lm_head.weight)
         head.bias.zero_()
         head.bias[[PAD, BOS, UNK]] = -1e4
@@ -80,7 +80,7 @@ def prompt_ids(question: Question) -> list[int]:
 
 @torch.no_grad()
 def reference_states(model: nn.Module, prompt: list[int], answer: list[int], layers: list[int]) -> list[Tensor]:
-    """Each layer's states at the answer's tokens, [tokens, d], or at the prompt's last where the answer is empty."""
+    """Each layer's states at the answer's tokens, [tokens, d], or at the prompt's last token if the answer is empty."""
     output = model(input_ids=torch.tensor([prompt + answer]), output_hidden_states=True)
     return [output.hidden_states[layer + 1][0, len(prompt) if answer else -1 :] for layer in layers]
 
@@ -98,7 +98,7 @@ def sample_in_batches(sampler: HuggingFaceSampler, questions: list[Question], si
 
 
 def row_texts(sampled: Sampled) -> list[str]:
-    """All N + 1 texts, the greedy one first, as the rows were."""
+    """All N + 1 texts in the order of the rows, the greedy one first."""
     return [sampled.record.greedy, *sampled.record.answers]
 
 

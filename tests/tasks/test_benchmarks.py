@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict, disable_progress_bars
 from PIL import Image as Pillow
 
 from sgpu_lightning.answers.grading import get_grader, grade_records
-from sgpu_lightning.sampling.prompt import build_prompt
+from sgpu_lightning.sampling.local.prompt import build_prompt
 from sgpu_lightning.tasks import BENCHMARKS, TaskError, find_task, load_task, task_prompt
 from sgpu_lightning.tasks.prompt_settings import PromptSettings
 from tests.answers.helpers import record

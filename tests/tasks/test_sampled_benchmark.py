@@ -8,7 +8,7 @@ from sgpu_lightning import AnswerDataModule, AnswerStore
 from sgpu_lightning.answers.grading import class_name, grade_records
 from sgpu_lightning.answers.record import parse_record
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.sampling.sampled_answers import build_record
+from sgpu_lightning.sampling.outcome import build_record
 from sgpu_lightning.tasks import Question, find_task
 from sgpu_lightning.testbed import build_language_model
 from tests.tasks.schemas import hub_copy

@@ -166,10 +166,10 @@ def test_one_checkpoint_scores_another_model_of_another_width(fitted, tmp_path):
 
 def test_the_spectrum_alone_has_a_constant_mean_and_all_features_one_by_agreement(fitted, store, tmp_path):
     assert fitted.module.hparams["mean"] == "agreement"
-    assert fitted.module.gp.latent.trend.count == 5
+    assert fitted.module.gp.latent.mean_basis.count == 5
     plain = fit(white_box(store), SGPUModule(features=["spectrum"]), out=tmp_path, **QUICK).module
     assert plain.hparams["mean"] == "constant"
-    assert plain.gp.latent.trend.count == 0
+    assert plain.gp.latent.mean_basis.count == 0
 
 
 class TestWarmStart:

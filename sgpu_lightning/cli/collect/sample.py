@@ -74,7 +74,7 @@ def sample(
     from sgpu_lightning.console import say
     from sgpu_lightning.sampling.launch import Launch
     from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
-    from sgpu_lightning.sampling.sampling_run import failure_summary, failures_among, sample_to_store
+    from sgpu_lightning.sampling.run import failure_summary, failures_among, sample_to_store
     from sgpu_lightning.sampling.server.api_sampler import ApiSampler
     from sgpu_lightning.sampling.server.client import ApiClient
     from sgpu_lightning.tasks import find_task, load_task, task_prompt

@@ -20,7 +20,7 @@ from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.common.evaluation_settings import Reading
 from sgpu_lightning.features.answer_subsets import AnswerSubset
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of
-from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.cluster_weights import design_effect_weights
 
 FEATURE_SIZE = 10  # reference number of answers
 
@@ -34,7 +34,7 @@ class EvaluationSet:
         ids: Of the answer sets.
         labels: 1.0 right, 0.0 wrong, [n].
         groups: What must not be split apart, [n].
-        variants: Which are one model's answers to variants of one question, int64 [n]; see `variants_of`.
+        variants: Which are one model's answers to variants of one question, int64 [n]; see `cluster_ids`.
         models: Names of the models that answered.
         datasets: Names of what they were asked.
         modalities: ``text``, ``image`` or both.
@@ -80,9 +80,9 @@ class EvaluationSet:
         return float(self.labels.mean())
 
     def weight(self, rows: Tensor, features: Tensor | None = None) -> Tensor | None:
-        """How many answer sets each of these rows counts for in fitting on features [n, F]; see `group_weight`."""
+        """How many answer sets each row counts for in fitting on features [n, F]; see `design_effect_weights`."""
         features = self.features if features is None else features
-        return group_weight(self.variants[rows], self.labels[rows], features[rows])
+        return design_effect_weights(self.variants[rows], self.labels[rows], features[rows])
 
     def columns(self, blocks: Sequence[str]) -> tuple[Tensor, list[int]]:
         """The features of these blocks, [n, F'], and their widths.

@@ -17,7 +17,7 @@ from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.methods import DEFAULT, Forecast, Kind, cross_validate, methods_for
 from sgpu_lightning.evaluation.common.prediction_cache import ForecastCache, SetForecasts
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_noise_floor, unit_ranks
-from sgpu_lightning.metrics.functional.resampling import compare_resampled
+from sgpu_lightning.metrics.functional.bootstrap_results import compare_resampled
 from sgpu_lightning.metrics.registry import LOWER_IS_BETTER
 
 RANKED, PROBABLE = ("auroc", "auarc", "prr"), ("ece", "ace", "brier", "nll")

@@ -72,7 +72,7 @@ def _fit(data: EvaluationSet, views: Sequence[Tensor], train: Tensor) -> FrozenG
         torch.cat([view[train] for view in views]),
         data.labels[train].repeat(len(views)),
         data.widths,
-        num_inducing=default_inducing(several_views=len(views) > 1),
+        num_inducing=default_inducing(answer_subsets=len(views) > 1),
         weight=subset_weight(data.weight(train), len(train), len(views)),
         agreement=data.agreement,
     )

@@ -12,7 +12,7 @@ from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import LabelSettings
 from sgpu_lightning.evaluation.curves.curve_points import whole_groups
-from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.cluster_weights import design_effect_weights
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
@@ -97,6 +97,6 @@ def fit_base(
     if not labels or len(torch.unique(torch.cat(labels))) < 2:
         return None
     x, y = torch.cat(features), torch.cat(labels)
-    weight = group_weight(torch.cat(groups), y, x)
+    weight = design_effect_weights(torch.cat(groups), y, x)
     fitted = fit_classifier(x, y, target.widths, weight=weight, agreement=target.agreement)
     return fitted.freeze()

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.metrics.functional import Interval
-from sgpu_lightning.metrics.functional.checks import check_inputs
+from sgpu_lightning.metrics.functional.input_checks import check_inputs
 
 STEPS = 200  # of the grid between 0 and 1; fixed beforehand, or the tests would not be valid
 

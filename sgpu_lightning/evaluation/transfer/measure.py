@@ -11,7 +11,7 @@ from torch import Tensor
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings
 from sgpu_lightning.metrics.functional import Comparison, bootstrap, calibration_error, calibration_noise_floor
-from sgpu_lightning.metrics.functional.resampling import compare_resampled
+from sgpu_lightning.metrics.functional.bootstrap_results import compare_resampled
 from sgpu_lightning.metrics.registry import LOWER_IS_BETTER
 
 BY_FOLD, AT_ONCE = ("auroc", "auarc", "brier"), ("ece",)

@@ -11,7 +11,7 @@ from sgpu_lightning.evaluation.common.folds import hashed_folds
 from sgpu_lightning.evaluation.transfer.measure import Run
 from sgpu_lightning.evaluation.transfer.plan import Pair, Sets
 from sgpu_lightning.features.standardisation import standardised
-from sgpu_lightning.gp.cluster_weights import group_weight
+from sgpu_lightning.gp.cluster_weights import design_effect_weights
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 
@@ -56,7 +56,7 @@ class SourceFits:
                 )
             first = self.sets[names[0]]
             groups = torch.cat([self.sets[name].variants[rows] for name, rows in kept.items()])
-            weight = group_weight(groups, labels, features)
+            weight = design_effect_weights(groups, labels, features)
             fitted = fit_classifier(features, labels, first.widths, weight=weight, agreement=first.agreement)
             self._fitted[key] = fitted.freeze()
         return self._fitted[key]

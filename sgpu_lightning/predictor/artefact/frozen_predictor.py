@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp.frozen import FrozenGP, Prediction
+from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
+from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
 from sgpu_lightning.predictor.artefact.safe_files import CONFIG, WEIGHTS, read_file
 from sgpu_lightning.predictor.predictor_errors import PredictorError
@@ -71,7 +73,7 @@ def from_bytes(content: bytes, config: PredictorConfig, where: str) -> FrozenPre
         PredictorError: If the file is not a safetensors file, does not hold exactly the tensors that the config
             describes, or is not the file that the config was written with.
     """
-    tensors = _parse(content, where)
+    tensors = renamed_state(_parse(content, where))
     model = _empty(config, where)
     _require_same_tensors(tensors, model.state_dict(), where)
     found = hashlib.sha256(content).hexdigest()
@@ -102,6 +104,8 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
     try:
         with torch.device("meta"):
             features = AnswerFeatures.from_settings(config.features)
+            gp = FrozenGP.of_shape(**renamed_settings(config.gp))
+            expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
             gp = FrozenGP.of_shape(**config.gp)
             expected, accepted = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:

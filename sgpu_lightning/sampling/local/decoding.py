@@ -1,76 +1,25 @@
-"""One batch of prompts through a model: shared prefill, then all rows of all questions at once."""
+"""Generation of one batch: each prompt is read once, then all rows of all questions are generated together."""
 
 from __future__ import annotations
 
 import copy
 import inspect
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from sgpu_lightning.errors import SamplingError
+from sgpu_lightning.sampling.local.generation_config import using_generation_config
 from sgpu_lightning.sampling.local.model_inputs import collate
 from sgpu_lightning.sampling.local.shared_prompt import SharedPromptUnsupportedError, share_prompts, shared_attention
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel
 
     from sgpu_lightning.sampling.local.model_inputs import Prompt, PromptBatch
-    from sgpu_lightning.sampling.local.token_choice import SeededChoice
-
-# Who chooses is `SeededChoice`, and when to stop is the end token's and the length limit's business alone.
-# ``min_length`` counts the padding, so it would let the batch's make-up into the answers.
-_CLEARED = (
-    *("temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"),
-    *("max_length", "min_length", "max_time", "stop_strings", "forced_eos_token_id", "renormalize_logits"),
-    *("cache_implementation", "cache_config", "prefill_chunk_size", "output_scores", "output_logits"),
-    *("output_attentions", "output_hidden_states", "return_dict_in_generate"),
-)
-
-
-def decoding_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    """A copy of the model's generation config that leaves sampling and stopping to us.
-
-    What shapes the scores (repetition penalty, suppressed tokens) and which tokens end an answer stays. Where the
-    config names no end token, the tokenizer's counts.
-
-    Raises:
-        SamplingError: If the config asks for beam search or another way of decoding than token by token.
-    """
-    config: Any = copy.deepcopy(model.generation_config)
-    if (config.num_beams or 1) > 1:
-        raise SamplingError(
-            f"num_beams: expected 1, got {config.num_beams} in the model's generation config: "
-            "beam search does not sample; set model.generation_config.num_beams = 1"
-        )
-    asked = config.get_generation_mode().value.replace("_", " ")
-    if (config.guidance_scale or 1) != 1:
-        asked = "guidance"
-    if asked not in ("greedy search", "sample"):
-        raise SamplingError(
-            f"expected a generation config that decodes token by token, got one that asks for {asked}: "
-            "change model.generation_config"
-        )
-    if config.stop_strings:
-        warnings.warn(f"stop strings are not looked at: {config.stop_strings!r}; answers may run on", stacklevel=3)
-    for name in _CLEARED:
-        setattr(config, name, None)
-    config.do_sample = False
-    config.num_return_sequences = 1
-    if config.eos_token_id is None:
-        config.eos_token_id = tokenizer.eos_token_id
-    config.pad_token_id = _pad_id(config, tokenizer)
-    return cast("GenerationConfig", config)
-
-
-def eos_ids(config: GenerationConfig) -> list[int]:
-    """The tokens that end an answer, whether the config names none, one or several."""
-    ids = config.eos_token_id
-    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+    from sgpu_lightning.sampling.local.token_processor import SelectingProcessor
 
 
 def generate_rows(
@@ -78,53 +27,59 @@ def generate_rows(
     prompts: Sequence[Prompt],
     repeats: int,
     steps: int,
-    choice: SeededChoice,
+    processor: SelectingProcessor,
     config: GenerationConfig,
 ) -> None:
-    """Generate ``repeats`` rows for each prompt; ``choice`` keeps what was chosen.
+    """Generate ``repeats`` rows for each prompt. The results are kept in ``processor.trace``.
 
-    To record the state of the last token of a cut answer, that token must be fed back once: ask for one step more
-    than an answer may have tokens, and the choice drops what it gives.
+    The hidden state of a token is computed when the token is fed back to the model. To record the state of the last
+    token of an answer that is cut off, generate one step more than an answer may have tokens; the trace ignores the
+    token of that step.
 
     Args:
         model: A causal language model, or a vision-language model built on one.
-        prompts: None empty.
+        prompts: The prompts, each with at least one token.
         repeats: Rows for each prompt; ``row = prompt * repeats + j``.
-        steps: Most tokens to generate.
-        choice: Chooses every token.
+        steps: Number of tokens to generate at most.
+        processor: Selects every token.
         config: From `decoding_config`.
     """
     config = copy.deepcopy(config)
     config.max_new_tokens = steps
-    with _generation_config(model, config), torch.no_grad():
+    with using_generation_config(model, config), torch.no_grad():
         batch = _collate(model, prompts, config)
         cache = prefill_once(model, batch, config)
         if cache is None:
             repeated = [prompt for prompt in prompts for _ in range(repeats)]
-            _generate(model, _collate(model, repeated, config).to_arguments(), choice, config)
+            _generate(model, _collate(model, repeated, config).to_arguments(), processor, config)
         else:
-            _continue(model, batch, cache, repeats, choice, config)
+            _continue(model, batch, cache, repeats, processor, config)
 
 
 def prefill_once(model: PreTrainedModel, batch: PromptBatch, config: GenerationConfig) -> Any | None:
-    """Read each prompt but its last token once, images included.
+    """Read each prompt, images included, once, up to but not including its last token.
 
-    The first step of ``generate`` then reads the last prompt token in every row. This saves nearly ``repeats``-fold
-    where prompts are long.
+    The first step of ``generate`` then reads the last prompt token in every row. With long prompts this is nearly
+    ``repeats`` times faster than reading the prompt in every row.
+
+    Args:
+        model: The model.
+        batch: The prompts.
+        config: From `decoding_config`.
 
     Returns:
-        What the model remembers, one row a prompt, or None where it cannot be had: the model keeps none or one that
-        cannot be repeated (a warning says so), or a prompt has a single token.
+        The model's cache, one row per prompt. None if there is no usable cache: the model keeps none or one that cannot
+        be repeated (a warning says so), a prompt has a single token, or an image is the last token of a prompt.
     """
-    # A row that holds padding only has nothing to attend to. The images must all come before the last token.
+    # A row of padding only has nothing to attend to. The images must all come before the last token.
     if int(batch.mask.sum(dim=1).min()) < 2 or bool((batch.ids[:, -1] == _image_token(model)).any()):
         return None
     cache = None
-    # Mamba and its like take their memory under another name.
+    # Mamba and similar models take their state under another name.
     if config.use_cache is not False and "past_key_values" in inspect.signature(model.forward).parameters:
         once = copy.deepcopy(config)
         once.max_new_tokens, once.min_new_tokens, once.return_dict_in_generate = 1, 0, True
-        # By way of generate, which knows each model's positions and kind of cache. The token it chooses is not read.
+        # `generate` sets up each model's positions and kind of cache. The token it selects is not used.
         cache = _generate(model, batch.without_last_token().to_arguments(), None, once).get("past_key_values")
     if cache is None or not hasattr(cache, "reorder_cache"):
         warnings.warn(
@@ -137,9 +92,14 @@ def prefill_once(model: PreTrainedModel, batch: PromptBatch, config: GenerationC
 
 
 def _continue(
-    model: PreTrainedModel, batch: PromptBatch, cache: Any, repeats: int, choice: SeededChoice, config: GenerationConfig
+    model: PreTrainedModel,
+    batch: PromptBatch,
+    cache: Any,
+    repeats: int,
+    processor: SelectingProcessor,
+    config: GenerationConfig,
 ) -> None:
-    """Go on from what was read once, in all rows: with one copy of it where the model allows, else one a row."""
+    """Generate all rows from the prompts' cache: shared by the rows if the model allows, else repeated for each row."""
     rows = torch.arange(len(batch.ids), device=batch.ids.device).repeat_interleave(repeats)
     _repeat_position_offsets(model, rows)
     arguments: dict[str, Any] = {"input_ids": batch.ids[rows], "attention_mask": batch.mask[rows]}
@@ -147,29 +107,29 @@ def _continue(
     if shared is not None:
         try:
             with shared_attention(model):
-                _generate(model, {**arguments, "past_key_values": shared}, choice, config)
+                _generate(model, {**arguments, "past_key_values": shared}, processor, config)
             return
         except SharedPromptUnsupportedError:
             pass
-    # Unlike batch_repeat_interleave, this also repeats the states of linear attention.
+    # Unlike batch_repeat_interleave, reorder_cache also repeats the states of linear attention.
     cache.reorder_cache(rows)
-    _generate(model, {**arguments, "past_key_values": cache}, choice, config)
+    _generate(model, {**arguments, "past_key_values": cache}, processor, config)
 
 
 def _generate(
-    model: PreTrainedModel, arguments: dict[str, Any], choice: SeededChoice | None, config: GenerationConfig
+    model: PreTrainedModel, arguments: dict[str, Any], processor: SelectingProcessor | None, config: GenerationConfig
 ) -> Any:
     from transformers import LogitsProcessorList
 
-    generate: Any = getattr(model, "generate")  # noqa: B009 - PreTrainedModel is typed without it
-    processors = LogitsProcessorList([] if choice is None else [choice])
+    generate: Any = getattr(model, "generate")  # noqa: B009 - the type of PreTrainedModel lacks it
+    processors = LogitsProcessorList([] if processor is None else [processor])
     return generate(**arguments, generation_config=config, logits_processor=processors)
 
 
 def _collate(model: PreTrainedModel, prompts: Sequence[Prompt], config: GenerationConfig) -> PromptBatch:
     device = model.device
     if device.type == "meta":
-        # Weights that accelerate fetches from memory or disk when they are needed, and to where.
+        # accelerate loads these weights from memory or disk when they are needed; its hook knows the device.
         hook: Any = model._hf_hook
         device = torch.device(hook.execution_device)
     return collate(prompts, int(config.pad_token_id or 0), device, model.dtype)
@@ -181,32 +141,12 @@ def _image_token(model: PreTrainedModel) -> int:
 
 
 def _repeat_position_offsets(model: PreTrainedModel, rows: Tensor) -> None:
-    """Repeat what Qwen's vision-language models and their like remember of each prompt beside the cache.
+    """Repeat the position offsets that Qwen's vision-language models and similar ones keep beside the cache.
 
-    An image takes fewer positions than it has tokens there, so positions after it lag behind: ``rope_deltas``,
-    [prompts, 1], which the model keeps from one forward to the next.
+    In these models an image takes fewer positions than it has tokens, so the positions after it lag behind. The model
+    keeps the difference in ``rope_deltas``, [prompts, 1], from one forward to the next.
     """
     for module in model.modules():
         offsets = getattr(module, "rope_deltas", None)
         if isinstance(offsets, Tensor):
             module.rope_deltas = offsets[rows.to(offsets.device)]
-
-
-def _pad_id(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    ends = eos_ids(config)
-    for candidate in (config.pad_token_id, tokenizer.pad_token_id, *ends):
-        if candidate is not None:
-            return int(candidate)
-    # Padding is masked, and without an end token no row is filled up: any token will do.
-    return 0
-
-
-@contextmanager
-def _generation_config(model: PreTrainedModel, config: GenerationConfig) -> Iterator[None]:
-    """Lend the model a generation config: ``generate`` fills what the given one leaves at None from the model's."""
-    original = model.generation_config
-    model.generation_config = config
-    try:
-        yield
-    finally:
-        model.generation_config = original

@@ -1,4 +1,4 @@
-"""Models with their tokenizers or processors, by name or from a folder."""
+"""Loading models with their tokenizers or processors, from the hub or from a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sgpu_lightning.errors import SamplingError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
-    from sgpu_lightning.sampling.prompt import TextEncoder
+    from sgpu_lightning.sampling.local.prompt import TextEncoder
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -37,11 +37,12 @@ def load_model(
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         revision: Branch, tag or commit on the hub.
         trust_remote_code: Whether to run code that comes with the model.
-        model_options: Further arguments for the model's ``from_pretrained``, for example ``device_map`` (which takes
-            the place of ``device``) or ``quantization_config``.
+        model_options: Further arguments for the model's ``from_pretrained``, for example ``device_map`` (which
+            replaces ``device``) or ``quantization_config``.
 
     Raises:
-        SamplingError: If nothing is found there, or neither kind of model, or there is no such device or dtype.
+        SamplingError: If nothing is found under the name, the model is of neither kind, or the device or dtype does
+            not exist.
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
@@ -50,31 +51,34 @@ def load_model(
     options = dict(model_options or {})
     if dtype not in _DTYPES:
         raise SamplingError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
-    place = None if "device_map" in options else pick_device(device)
+    target = None if "device_map" in options else pick_device(device)
     try:
         config = _load_config(name_or_path, common)
-        sees = _is_kind(config, AutoModelForImageTextToText)
-        if not sees and not _is_kind(config, AutoModelForCausalLM):
+        takes_images = _is_kind(config, AutoModelForImageTextToText)
+        if not takes_images and not _is_kind(config, AutoModelForCausalLM):
             raise SamplingError(
                 f"{name_or_path}: expected a causal language model or a vision-language model, "
                 f"got a model of type '{config.model_type}'"
             )
-        kind: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        kind: Any = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
         model: Any = kind.from_pretrained(name_or_path, dtype=dtype, **common, **options)
-        encoder = _load_processor(name_or_path, config, common) if sees else _load(AutoTokenizer, name_or_path, common)
+        if takes_images:
+            encoder = _load_processor(name_or_path, config, common)
+        else:
+            encoder = _load(AutoTokenizer, name_or_path, common)
     except SamplingError:
         raise
     except ImportError as error:
         raise SamplingError(f"model '{name_or_path}' needs a package that is not installed: {error}") from error
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        here = Path(name_or_path).is_dir()
-        problem = "this folder cannot be loaded" if here else "neither a folder here nor loadable from the hub"
+        is_folder = Path(name_or_path).is_dir()
+        problem = "this folder cannot be loaded" if is_folder else "neither a folder here nor loadable from the hub"
         raise SamplingError(
             f"model '{name_or_path}': {problem} ({_first_line(error)}); "
             "expected a hub id, or a folder written by save_pretrained"
         ) from error
-    if place is not None:
-        model = model.to(place)
+    if target is not None:
+        model = model.to(target)
     return cast("PreTrainedModel", model), encoder
 
 
@@ -85,7 +89,7 @@ def _load_config(name_or_path: str, common: Mapping[str, Any]) -> PreTrainedConf
 
 
 def _is_kind(config: PreTrainedConfig, auto_class: Any) -> bool:
-    # Code that comes with the model says itself what it is.
+    # A model that comes with its own code declares its kind in `auto_map`.
     return type(config) in auto_class._model_mapping or auto_class.__name__ in (getattr(config, "auto_map", None) or {})
 
 
@@ -94,17 +98,18 @@ def _load(auto_class: Any, name_or_path: str, common: Mapping[str, Any], **optio
 
 
 def _load_processor(name_or_path: str, config: PreTrainedConfig, common: Mapping[str, Any]) -> ProcessorMixin:
-    """A processor whose images go through Pillow.
+    """Load a processor that prepares images with Pillow and has no video processor.
 
-    So they give the same pixels on every machine, while the default depends on whether torchvision is installed; and
-    models that see films too do without torchvision, which their video processors need and we never call.
+    Pillow gives the same pixels on every machine, whereas the default backend depends on whether torchvision is
+    installed. Video processors need torchvision and are never called here, so models that also take videos load
+    without it.
     """
     from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     processor_class: Any = PROCESSOR_MAPPING.get(type(config), None)
-    wanted = processor_class.get_attributes() if processor_class is not None else []
-    if not wanted or not set(wanted) <= {"tokenizer", "image_processor", "video_processor"}:
+    part_names = processor_class.get_attributes() if processor_class is not None else []
+    if not part_names or not set(part_names) <= {"tokenizer", "image_processor", "video_processor"}:
         return cast("ProcessorMixin", _load(AutoProcessor, name_or_path, common))
     parts = {
         "tokenizer": _load(AutoTokenizer, name_or_path, common),
@@ -113,12 +118,12 @@ def _load_processor(name_or_path: str, config: PreTrainedConfig, common: Mapping
     }
     processor_class = without_video(processor_class)
     settings, rest = processor_class.get_processor_dict(name_or_path, **common)
-    processor = processor_class.from_args_and_dict([parts[name] for name in wanted], settings, **rest)
+    processor = processor_class.from_args_and_dict([parts[name] for name in part_names], settings, **rest)
     return cast("ProcessorMixin", processor)
 
 
 def without_video(processor_class: type[ProcessorMixin]) -> type[ProcessorMixin]:
-    """The same class of processor, but None will do for its video processor."""
+    """Derive a processor class that accepts None as its video processor."""
     base: Any = processor_class
 
     def check(self: Any, name: str, part: Any) -> Any:
@@ -128,9 +133,9 @@ def without_video(processor_class: type[ProcessorMixin]) -> type[ProcessorMixin]
 
 
 def folder_revision(name_or_path: str) -> str | None:
-    """A fingerprint of a model's folder: names, sizes and first megabyte of its files; None for a hub id.
+    """Fingerprint of a model's folder: a hash of the names, sizes and first megabytes of its files; None for a hub id.
 
-    Weights of many gigabytes are not read whole: training again changes the first megabyte as well.
+    Weights of many gigabytes are not read completely, because further training changes the first megabyte as well.
     """
     folder = Path(name_or_path)
     if not folder.is_dir():
@@ -143,30 +148,37 @@ def folder_revision(name_or_path: str) -> str | None:
 
 
 def require_causal_lm(model: PreTrainedModel) -> None:
-    """Refuse models that do not continue a text.
+    """Refuse models that are not causal language models.
+
+    Args:
+        model: The model to check.
 
     Raises:
         SamplingError: If the model cannot generate, or has an encoder that reads the prompt.
     """
-    # Of some configs, transformers leaves the field out.
-    encodes = getattr(model.config, "is_encoder_decoder", False)
-    if encodes or not model.can_generate():
-        got = "an encoder-decoder model" if encodes else "a model without a language-model head"
+    # Some configs of transformers lack the field.
+    has_encoder = getattr(model.config, "is_encoder_decoder", False)
+    if has_encoder or not model.can_generate():
+        got = "an encoder-decoder model" if has_encoder else "a model without a language-model head"
         raise SamplingError(f"{type(model).__name__}: expected a causal language model, got {got}")
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """The device meant; ``auto`` is this process's GPU under torchrun or accelerate, else MPS, else the CPU.
+    """Return the torch device of that name.
+
+    Args:
+        device: A torch device, or ``auto``: this process's GPU (under torchrun or accelerate, the one of its local
+            rank), else MPS, else the CPU.
 
     Raises:
         SamplingError: If this machine has no such device.
     """
     if device != "auto":
         try:
-            return torch.empty(0, device=device).device  # a name may be right and the device not there
+            return torch.empty(0, device=device).device  # a valid name does not mean that the device exists
         except (RuntimeError, AssertionError) as error:
             raise SamplingError(
-                f"device: expected 'auto' or a torch device that is here, got '{device}' ({_first_line(error)})"
+                f"device: expected 'auto' or a torch device that exists here, got '{device}' ({_first_line(error)})"
             ) from error
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -1,4 +1,4 @@
-"""Prompts as a model takes them: token ids, and what belongs to their images; one or a batch of them."""
+"""Encoded prompts as model inputs: token ids and image inputs, for one prompt or a batch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question as a model takes it.
+    """One question as model inputs.
 
     Args:
-        ids: The token ids, none of them padding; an image's placeholders included.
-        token_kinds: Further numbers for each token under the model's own names, for example ``mm_token_type_ids``.
-        images: What the processor made of the images under the model's own names, for example ``pixel_values``.
+        ids: The token ids without padding, an image's placeholders included.
+        token_kinds: Further inputs with one number per token, by the model's argument names, for example
+            ``mm_token_type_ids``.
+        images: The processor's tensors of the images, by the model's argument names, for example ``pixel_values``.
     """
 
     ids: Sequence[int]
@@ -26,13 +27,13 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptBatch:
-    """Prompts that end together.
+    """Several prompts, padded on the left so that all end at the same position.
 
     Args:
         ids: Token ids, padded on the left, [prompts, longest].
         mask: 1 for a token and 0 for padding, [prompts, longest].
-        token_kinds: Further numbers for each token, each [prompts, longest].
-        images: What the processor made of all images, in the order of the prompts.
+        token_kinds: Further inputs with one number per token, each [prompts, longest].
+        images: The processor's tensors of all images, in the order of the prompts.
     """
 
     ids: Tensor
@@ -41,7 +42,7 @@ class PromptBatch:
     images: dict[str, Tensor]
 
     def without_last_token(self) -> PromptBatch:
-        """The same prompts but for the last token of each."""
+        """The same prompts without the last token of each."""
         kinds = {name: table[:, :-1] for name, table in self.token_kinds.items()}
         return PromptBatch(self.ids[:, :-1], self.mask[:, :-1], kinds, self.images)
 
@@ -53,13 +54,13 @@ class PromptBatch:
 def collate(
     prompts: Sequence[Prompt], pad_id: int, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> PromptBatch:
-    """Put prompts together, padded on the left.
+    """Combine prompts into a batch, padded on the left.
 
     Args:
         prompts: At least one.
-        pad_id: Fills the token ids.
-        device: Where the batch is wanted.
-        dtype: Of images.
+        pad_id: Token id used as padding.
+        device: Device of the batch.
+        dtype: Floating-point type of the image inputs.
     """
     longest = max(len(prompt.ids) for prompt in prompts)
 
@@ -78,14 +79,14 @@ def collate(
 
 
 def _stack(tables: Sequence[Tensor]) -> Tensor:
-    """One after the other along the first dimension, filled up with zeros to a common size in the others.
+    """Concatenate along the first dimension, padding the other dimensions with zeros to a common size.
 
-    It is what processors do with the images of a batch themselves: the first dimension counts prompts, images or
-    patches, and models tell padding by a mask, by sizes that are given too, or by its being zero.
+    Processors do the same with the images of a batch: the first dimension counts prompts, images or patches, and models
+    recognise padding by a mask, by image sizes that are passed too, or by its zeros.
     """
     sizes = torch.tensor([table.shape[1:] for table in tables]).amax(dim=0).tolist()
-    filled = []
+    padded = []
     for table in tables:
-        room = [size - own for size, own in zip(sizes, table.shape[1:], strict=True)]
-        filled.append(torch.nn.functional.pad(table, [n for size in reversed(room) for n in (0, size)]))
-    return torch.cat(filled)
+        missing = [size - own for size, own in zip(sizes, table.shape[1:], strict=True)]
+        padded.append(torch.nn.functional.pad(table, [n for count in reversed(missing) for n in (0, count)]))
+    return torch.cat(padded)

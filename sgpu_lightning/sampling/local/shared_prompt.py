@@ -1,9 +1,9 @@
-"""Attention of many rows to one copy of their prompt: what is remembered of a prompt is neither repeated nor copied.
+"""Attention of many rows to a single copy of their prompt's keys and values.
 
 A cache that is repeated for N + 1 answers holds every prompt N + 1 times, and each step copies all of it to append one
-token: with long prompts that takes longer than reading them. Here the prompt's keys and values stay as they are, the
-rows' own tokens lie in a cache of their own, and attention runs over both with one softmax. It is the exact attention,
-split by keys as in Juravsky et al., Hydragen (arXiv 2402.05099).
+token. With long prompts this takes longer than reading the prompts. Here the prompt's keys and values are stored once,
+the rows' own tokens are kept in a separate cache, and attention runs over both with one softmax. The result is exact
+attention, split by keys as in Juravsky et al., Hydragen (arXiv 2402.05099).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _OWNER = "_sgpu_layer"
 
 
 class SharedPromptUnsupportedError(Exception):
-    """The model's attention is of a kind this one does not reproduce; raised before any token is chosen."""
+    """The model's attention is of a kind that is not reproduced here; raised before any token is selected."""
 
 
 class SharedPromptLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """One layer's cache: the prompts' keys and values once, the rows' own tokens for each row.
+    """One layer's cache: the prompts' keys and values, stored once, and those of each row's own tokens.
 
     Args:
-        prompt_keys: [prompts, heads, prompt length, d]; left as they are.
-        prompt_values: The same for values.
+        prompt_keys: The prompts' keys, [prompts, key heads, prompt length, d]; they are not changed.
+        prompt_values: The prompts' values, [prompts, key heads, prompt length, e]; they are not changed.
     """
 
     def __init__(self, prompt_keys: Tensor, prompt_values: Tensor) -> None:
@@ -44,30 +44,39 @@ class SharedPromptLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._unread = False
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append a token of every row; gives the rows' own keys and values, which lead `_attend` to the prompts'."""
+        """Append one token per row and return the rows' own keys and values.
+
+        The returned keys carry a reference to this layer, through which `_attend` finds the prompts' keys and values.
+        """
         if self._unread:
-            raise RuntimeError("the model's attention went past the prompt: it does not use transformers' interface")
+            raise RuntimeError(
+                "the model's attention ignored the prompt: it does not use transformers' attention interface"
+            )
         keys, values = super().update(key_states, value_states, *args, **kwargs)
         setattr(keys, _OWNER, self)
         self._unread = True
         return keys, values
 
     def get_seq_length(self) -> int:
-        """Tokens of the prompt and of the answers so far."""
+        """Number of tokens of the prompt and of the answers so far."""
         return int(self.prompt_keys.shape[-2]) + super().get_seq_length()
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """The prompts' keys and values, and a note that they were asked for."""
+        """Return the prompts' keys and values, and note that attention has read them."""
         self._unread = False
         return self.prompt_keys, self.prompt_values
 
 
 def share_prompts(model: PreTrainedModel, cache: Any) -> Cache | None:
-    """A cache for many rows a prompt that leads to the prompts' own, or None where attention cannot be shared.
+    """Create a cache in which all rows of a prompt share the prompt's keys and values; None if this is impossible.
 
-    It can where every layer attends to all that stands before it, by way of transformers' attention interface.
+    It is possible if every layer attends to all previous tokens and uses transformers' attention interface.
+
+    Args:
+        model: The model.
+        cache: Its cache after reading the prompts, one row per prompt.
     """
-    decoder: Any = getattr(model, "get_decoder")()  # noqa: B009 - PreTrainedModel is typed without it
+    decoder: Any = getattr(model, "get_decoder")()  # noqa: B009 - the type of PreTrainedModel lacks it
     layers = list(getattr(cache, "layers", ()))
     plain = layers and all(type(layer) is DynamicLayer and layer.is_initialized for layer in layers)
     kinds = {config._attn_implementation for config in _configs(model)}
@@ -78,7 +87,7 @@ def share_prompts(model: PreTrainedModel, cache: Any) -> Cache | None:
 
 @contextmanager
 def shared_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Let a model's decoder attend by way of `share_prompts`' cache within the block."""
+    """Within the block, make the model's decoder attend through the cache of `share_prompts`."""
     AttentionInterface.register(_NAME, _attend)
     AttentionMaskInterface.register(_NAME, sdpa_mask)
     configs = _configs(model)
@@ -93,7 +102,7 @@ def shared_attention(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _configs(model: PreTrainedModel) -> list[Any]:
-    """The configs that a model's decoder and its blocks look into; often one, not always the model's own."""
+    """The configs that the decoder and its blocks read; often a single one, and not always the model's own."""
     decoder: nn.Module = getattr(model, "get_decoder")()  # noqa: B009
     found = (getattr(module, "config", None) for module in decoder.modules())
     return list({id(config): config for config in found if hasattr(config, "_attn_implementation")}.values())
@@ -109,20 +118,23 @@ def _attend(
     softcap: float | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """One new token of every row attends to the row's prompt and to its own tokens.
+    """Let one new token of every row attend to the row's prompt and to the row's own tokens.
 
     Args:
-        module: Not looked at.
+        module: The attention module; not used.
         query: [rows, heads, 1, d]; ``row = prompt * repeats + j``.
         key: The rows' own keys, [rows, key heads, tokens, d].
         value: The rows' own values, [rows, key heads, tokens, e].
         attention_mask: True where attention is allowed, [rows, 1, 1, prompt length + tokens]; None: everywhere.
-        scaling: Multiplies the scores; None: ``d ** -0.5``.
-        softcap: Bounds the scores by a tangent.
-        others: What attention may be given besides.
+        scaling: Factor of the scores; None: ``d ** -0.5``.
+        softcap: Bounds the scores s to ``softcap * tanh(s / softcap)``; None: no bound.
+        others: Further arguments that transformers passes to attention functions.
 
     Returns:
-        [rows, 1, heads, e], and None for the weights.
+        The attention output, [rows, 1, heads, e], and None in place of the attention weights.
+
+    Raises:
+        SharedPromptUnsupportedError: If there are several new tokens, attention sinks or a position bias.
     """
     if query.shape[2] != 1 or others.get("s_aux") is not None or others.get("position_bias") is not None:
         raise SharedPromptUnsupportedError
@@ -143,13 +155,13 @@ def _attend(
 
 
 def _by_prompt(table: Tensor, prompts: int) -> Tensor:
-    """All rows of a prompt side by side: [rows, key heads, groups, n] as [prompts, key heads, repeats * groups, n]."""
+    """Group the rows by prompt: [rows, key heads, groups, n] to [prompts, key heads, repeats * groups, n]."""
     rows, heads, groups, width = table.shape
     return table.view(prompts, rows // prompts, heads, groups, width).transpose(1, 2).reshape(prompts, heads, -1, width)
 
 
 def _by_row(table: Tensor, rows: int) -> Tensor:
-    """The reverse of `_by_prompt`."""
+    """The inverse of `_by_prompt`."""
     prompts, heads, side_by_side, width = table.shape
     repeats = rows // prompts
     split = table.view(prompts, heads, repeats, side_by_side // repeats, width)

@@ -1,28 +1,31 @@
-"""Hidden states of the answers, recorded while a model generates them."""
+"""Recording the hidden states of answers with forward hooks while a model generates them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from sgpu_lightning.errors import LayerError, SamplingError
+from sgpu_lightning.sampling.sampler_protocol import TokenRule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TokenRule = Literal["last", "mean"]
 Layers = int | Sequence[int] | None
-# Llama and most others; GPT-2, Falcon and BLOOM; MPT.
+# The name in Llama and most others; in GPT-2, Falcon and BLOOM; in MPT.
 _BLOCK_LISTS = ("layers", "h", "blocks")
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     """The blocks of a model's text decoder, first to last.
+
+    Args:
+        model: The model.
 
     Raises:
         SamplingError: If the model has no list of decoder blocks.
@@ -39,11 +42,11 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def resolve_layers(model: PreTrainedModel, layers: Layers = None) -> tuple[int, ...]:
-    """The decoder blocks meant, each once, as indices from 0.
+    """Convert layer indices to non-negative ones, without repetitions.
 
     Args:
-        model: Whose blocks are counted.
-        layers: Indices from 0, negative ones from the end; None: the middle block, ``num_layers // 2``.
+        model: The model whose decoder blocks are counted.
+        layers: Indices counted from 0, or negative from the end; None: the middle block, ``num_layers // 2``.
 
     Raises:
         LayerError: If an index is out of range, naming the range and the model.
@@ -52,31 +55,31 @@ def resolve_layers(model: PreTrainedModel, layers: Layers = None) -> tuple[int, 
     count = len(decoder_layers(model))
     if layers is None:
         return (count // 2,)
-    wanted = (layers,) if isinstance(layers, int) else tuple(layers)
-    for index in wanted:
+    given = (layers,) if isinstance(layers, int) else tuple(layers)
+    for index in given:
         if not -count <= index < count:
             raise LayerError(
                 f"layers: expected indices from {-count} to {count - 1}, got {index}: "
                 f"{type(model).__name__} has {count} decoder layers"
             )
-    return tuple(dict.fromkeys(index % count for index in wanted))
+    return tuple(dict.fromkeys(index % count for index in given))
 
 
 class HiddenStateRecorder:
-    """Records one vector for each generated row and layer, in place of the whole history.
+    """Records one vector for each generated row and layer, instead of the states of all tokens.
 
-    Within the ``with`` block, forward hooks watch the chosen decoder blocks. Layer ``i`` means the output of block
-    ``i``, counted from 0, **before** the model's final norm. As a rule transformers calls it ``hidden_states[i + 1]``,
-    but gives the last block's after that norm.
+    Within the ``with`` block, forward hooks observe the selected decoder blocks. Layer ``i`` is the output of block
+    ``i``, counted from 0, **before** the model's final norm. In transformers this is usually ``hidden_states[i + 1]``,
+    except for the last block, whose entry there is taken after the final norm.
 
-    A token's own state appears when it is fed back, one forward after it was chosen. So whoever chooses the tokens
-    calls `mark` with the rows whose choice belongs to the answer; a row that is not marked (finished, padding, the
-    end token) leaves its vector as it is. A row that is never marked has an empty answer: its vector is the state of
-    the prompt's last token. Rows must be left-padded, so that the newest token stands last.
+    A token's own state is computed when the token is fed back, one forward after it was selected. The code that selects
+    the tokens therefore calls `mark` with the rows whose new token is part of the answer. The vector of a row that is
+    not marked (finished, padding, the end token) does not change. A row that is never marked has an empty answer: its
+    vector is the state of the prompt's last token. Rows must be left-padded, so that the newest token comes last.
 
     Args:
         model: A causal language model.
-        layers: Decoder blocks, from 0 or negative from the end; None: the middle one; an empty list: none.
+        layers: Decoder blocks, counted from 0 or negative from the end; None: the middle one; an empty list: none.
         token: ``last`` keeps the state of the last answer token, ``mean`` the mean over all answer tokens.
 
     Raises:
@@ -111,15 +114,15 @@ class HiddenStateRecorder:
         self._handles = []
 
     def mark(self, active: Tensor) -> None:
-        """Say which rows' newest choice belongs to the answer.
+        """Set which rows' newest token is part of their answer.
 
         Args:
-            active: Bool, [rows]: True where the token just chosen, the next forward's input, is an answer token.
+            active: Bool, [rows]: True if the token just selected, the next forward's input, is an answer token.
         """
         self._active = active
 
     def vectors(self) -> dict[int, Tensor]:
-        """What was recorded: for each layer float32 on the CPU, [rows, d].
+        """The recorded vectors: for each layer float32 on the CPU, [rows, d].
 
         Raises:
             RuntimeError: If no forward ran in the ``with`` block.
@@ -132,7 +135,7 @@ class HiddenStateRecorder:
 
 
 class _Reduction:
-    """One layer's vector for each row, kept in float32 where the layer is."""
+    """Accumulates one layer's vector of each row, in float32 on the layer's device."""
 
     def __init__(self, token: TokenRule) -> None:
         self._token = token
@@ -141,8 +144,13 @@ class _Reduction:
         self._count = torch.empty(0)
 
     def update(self, state: Tensor, active: Tensor | None) -> None:
-        """Take in one forward: newest states [rows, d], and which of them are answer tokens; None for the prompt."""
-        # A copy: a view would keep the states of the whole prompt alive.
+        """Add the states of one forward.
+
+        Args:
+            state: The newest token's state of each row, [rows, d].
+            active: Bool, [rows]: which of the tokens are answer tokens; None: the forward read the prompt.
+        """
+        # A copy: a view would keep the states of the whole prompt in memory.
         state = state.detach().to(torch.float32, copy=True)
         if active is None or self._prompt is None:
             self._prompt = state
@@ -152,13 +160,13 @@ class _Reduction:
         if len(active) != len(state):
             raise SamplingError(f"mark: expected one flag for each of {len(state)} rows, got {len(active)}")
         column = active.to(state.device)[:, None]
-        kept = self._value + state if self._token == "mean" else state
-        self._value = torch.where(column, kept, self._value)
+        updated = self._value + state if self._token == "mean" else state
+        self._value = torch.where(column, updated, self._value)
         self._count += column
 
     def result(self) -> Tensor:
-        """The vectors so far, [rows, d]; the prompt's last state for rows without an answer token."""
+        """The vectors so far, [rows, d]; for rows without an answer token, the state of the prompt's last token."""
         if self._prompt is None:
-            raise RuntimeError("nothing was recorded: the model made no forward within the recorder's with block")
+            raise RuntimeError("nothing was recorded: the model ran no forward within the recorder's with block")
         divisor = self._count.clamp(min=1) if self._token == "mean" else 1
         return torch.where(self._count > 0, self._value / divisor, self._prompt).cpu()

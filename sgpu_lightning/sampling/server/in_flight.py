@@ -1,4 +1,4 @@
-"""Many requests in flight, from ordinary code: an event loop in a thread of its own."""
+"""Running many requests at the same time from synchronous code, with an event loop in its own thread."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sgpu_lightning.sampling.server.client import ApiClient
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_ALONE = 3  # items that may fail one by one before the others are asked all the same
+_MOST_PROBES = 3  # items that are asked one by one, at most, while none has been answered
 
 
 class _End:
-    """No more results come; or an error ended them."""
+    """Marks the end of the results, with the error that caused it, if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -27,31 +27,31 @@ class _End:
 def in_flight(
     client: ApiClient, ask: Callable[[Item], Awaitable[Result]], items: Iterable[Item]
 ) -> Generator[Result, None, None]:
-    """Ask all items, as many at a time as the client has requests in flight; there are no batches to wait for.
+    """Ask all items, as many at a time as the client may have requests in flight, without waiting for batches.
 
-    The first items are asked one by one until the server has answered one of them: a wrong key or model then is one
-    error and not one for each item. The event loop runs in a thread, since a notebook has one in the caller's already.
-    Closing the generator, or an interrupt in it, cancels what is in flight.
+    The first items are asked one by one until the server has answered one of them, so that a wrong key or model gives
+    one error instead of one for each item. The event loop runs in a thread, because the caller may already have one, as
+    in a notebook. Closing the generator, or an interrupt in it, cancels the requests in flight.
 
     Args:
-        client: Opened and closed here.
-        ask: Asks one item; what it raises ends everything.
-        items: What to ask; taken one by one, in the loop's thread.
+        client: The client; it is opened and closed here.
+        ask: Asks one item. An exception ends the whole run.
+        items: The items to ask; they are taken one by one, in the event loop's thread.
 
     Yields:
-        The results, as they come.
+        The results, in the order in which they arrive.
     """
     results: queue.SimpleQueue[Result | _End] = queue.SimpleQueue()
     loop = asyncio.new_event_loop()
     job = loop.create_task(_ask_all(client, ask, iter(items), results.put))
 
     def work() -> None:
-        """Run the requests to their end, and hand on how they ended."""
+        """Run the requests to their end, then report how they ended."""
         asyncio.set_event_loop(loop)
         try:
             loop.run_until_complete(job)
             results.put(_End())
-        except BaseException as error:  # goes to the consumer's thread, cancellation included
+        except BaseException as error:  # passed on to the consumer's thread, cancellation included
             results.put(_End(error))
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -65,7 +65,7 @@ def in_flight(
         if result.error is not None:
             raise result.error
     finally:
-        with suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
+        with suppress(RuntimeError):  # the loop is closed, so nothing is left to cancel
             loop.call_soon_threadsafe(job.cancel)
         thread.join()
 
@@ -82,7 +82,7 @@ async def _ask_all(
 
     async with client:
         await client.greet()
-        for item in itertools.islice(items, _ALONE):
+        for item in itertools.islice(items, _MOST_PROBES):
             put(await ask(item))
             if client.answered:
                 break

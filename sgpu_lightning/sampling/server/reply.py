@@ -1,25 +1,26 @@
-"""Reading a chat completion: strictly what answers are made of, nothing of what servers differ in."""
+"""Reading a chat completion: strict about what answers are made of, tolerant of everything else."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
 class UnusableReplyError(Exception):
-    """A reply without an answer in it; asking again may help."""
+    """A reply that contains no answer; asking again may help."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ServerAnswer:
     """One answer of a reply.
 
     Args:
-        text: Without white space around it.
-        cut: Whether it met the length limit.
-        logprob: Its summed log-probability in nats; None where the server offers none.
-        tokens: How many tokens ``logprob`` is summed over; without it, the answer's tokens where they are told.
+        text: The answer without surrounding white space.
+        cut: Whether it reached the length limit.
+        logprob: Its summed log-probability in nats; None if the server gives none.
+        tokens: The number of tokens ``logprob`` is summed over. Without log-probabilities, the answer's number of
+            tokens if the server reports it.
     """
 
     text: str
@@ -30,114 +31,69 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a request gave.
+    """The reply to one request.
 
     Args:
-        choices: At least one.
-        served_model: Who the server says has answered.
+        answers: The answers, at least one.
+        served_model: The model that answered, as the server reports.
     """
 
-    choices: tuple[Choice, ...]
+    answers: tuple[ServerAnswer, ...]
     served_model: str | None
 
 
-@dataclass(slots=True)
-class Usage:
-    """What was sent and got so far, answers that were thrown away included.
-
-    Args:
-        replies: Replies of the server.
-        input_tokens: Tokens it read, as it says.
-        output_tokens: Tokens it wrote, as it says.
-        uncounted: Replies that did not say.
-    """
-
-    replies: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    uncounted: int = 0
-
-    def add(self, data: Any) -> None:
-        """Count one decoded reply."""
-        self.replies += 1
-        usage = data.get("usage") if isinstance(data, dict) else None
-        counts = [usage.get(key) if isinstance(usage, dict) else None for key in ("prompt_tokens", "completion_tokens")]
-        if not all(isinstance(count, int) for count in counts):
-            self.uncounted += 1
-            return
-        self.input_tokens += counts[0] or 0
-        self.output_tokens += counts[1] or 0
-
-    def summary(self, input_price: float | None = None, output_price: float | None = None) -> str:
-        """In words.
-
-        Args:
-            input_price: Price of a million tokens read.
-            output_price: Price of a million tokens written.
-        """
-        text = f"{self.replies:,} replies, {self.input_tokens:,} tokens read and {self.output_tokens:,} written"
-        if self.uncounted:
-            text += f" ({self.uncounted:,} replies gave no count)"
-        if input_price is not None and output_price is not None:
-            cost = (self.input_tokens * input_price + self.output_tokens * output_price) / 1e6
-            text += f", cost {cost:,.4f}"
-        return text
-
-
 def read_reply(data: Any) -> Reply:
-    """The answers of a decoded chat completion.
+    """Read the answers of a chat completion.
 
     Args:
         data: The decoded JSON.
 
     Raises:
-        UnusableReplyError: If there is no answer in it, saying what is there.
+        UnusableReplyError: If it contains no answer; the message says what it contains.
     """
     if not isinstance(data, dict):
         raise UnusableReplyError(f"expected a chat completion, got {type(data).__name__}")
     if data.get("error"):
         raise UnusableReplyError(f"the server reports {data['error']!r}")
-    found = data.get("choices")
-    if not isinstance(found, list) or not found:
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices:
         raise UnusableReplyError("the reply has no choices")
-    choices = tuple(choice for item in found if (choice := _read_choice(item)) is not None)
-    if not choices:
-        ends = sorted({str(item.get("finish_reason")) for item in found if isinstance(item, dict)})
+    answers = tuple(answer for choice in choices if (answer := _read_choice(choice)) is not None)
+    if not answers:
+        ends = sorted({str(choice.get("finish_reason")) for choice in choices if isinstance(choice, dict)})
         raise UnusableReplyError(f"the reply's choices have no text (finish_reason {', '.join(ends) or 'missing'})")
     usage = data.get("usage")
-    if len(found) == 1 and choices[0].tokens is None and isinstance(usage, dict):
-        choices = (_with_tokens(choices[0], usage.get("completion_tokens")),)
+    if len(choices) == 1 and answers[0].tokens is None and isinstance(usage, dict):
+        tokens = usage.get("completion_tokens")
+        answers = (replace(answers[0], tokens=tokens if isinstance(tokens, int) else None),)
     served = data.get("model")
-    return Reply(choices, served if isinstance(served, str) else None)
+    return Reply(answers, served if isinstance(served, str) else None)
 
 
-def _read_choice(item: Any) -> Choice | None:
-    """One choice, or None where it has no text."""
-    message = item.get("message") if isinstance(item, dict) else None
+def _read_choice(choice: Any) -> ServerAnswer | None:
+    """Read one entry of ``choices``; None if it has no text."""
+    message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return None
-    # A refusal is what the model said.
+    # A refusal is an answer of the model, too.
     text = message.get("content") if message.get("content") is not None else message.get("refusal")
-    end = item.get("finish_reason")
+    end = choice.get("finish_reason")
     if not isinstance(text, str) or (not text.strip() and end != "stop"):
         return None
-    logprob, tokens = _sum_logprobs(item.get("logprobs"))
-    return Choice(_valid(text).strip(), end == "length", logprob, tokens)
+    logprob, tokens = _sum_logprobs(choice.get("logprobs"))
+    return ServerAnswer(_replace_surrogates(text).strip(), end == "length", logprob, tokens)
 
 
-def _sum_logprobs(found: Any) -> tuple[float | None, int | None]:
-    content = found.get("content") if isinstance(found, dict) else None
+def _sum_logprobs(logprobs: Any) -> tuple[float | None, int | None]:
+    """The summed log-probability and the number of tokens; None for both if one token has no finite number."""
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if not isinstance(content, list) or not content:
         return None, None
-    found_values = [token.get("logprob") if isinstance(token, dict) else None for token in content]
-    values = [float(value) for value in found_values if isinstance(value, int | float) and math.isfinite(value)]
+    given = [token.get("logprob") if isinstance(token, dict) else None for token in content]
+    values = [float(value) for value in given if isinstance(value, int | float) and math.isfinite(value)]
     return (math.fsum(values), len(values)) if len(values) == len(content) else (None, None)
 
 
-def _with_tokens(choice: Choice, tokens: Any) -> Choice:
-    return Choice(choice.text, choice.cut, choice.logprob, tokens if isinstance(tokens, int) else None)
-
-
-def _valid(text: str) -> str:
-    """Without half characters, which JSON can spell and no file takes."""
+def _replace_surrogates(text: str) -> str:
+    """Replace unpaired surrogates, which JSON can express but UTF-8 files cannot hold."""
     return text.encode("utf-8", "replace").decode()

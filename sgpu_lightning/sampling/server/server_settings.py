@@ -1,4 +1,4 @@
-"""How a server is asked, and where its key is found."""
+"""Settings for asking a server, its API key and its URL."""
 
 from __future__ import annotations
 
@@ -9,32 +9,43 @@ from typing import Any
 from sgpu_lightning.errors import SamplingError
 
 DEFAULT_KEY_ENV = "OPENAI_API_KEY"
-NO_KEY = "none"  # what servers without authentication are sent
-# What the request is made of elsewhere; there it is checked and kept in the store's manifest.
-_OWN_FIELDS = ("model", "messages", "n", "seed", "temperature", "top_p", "top_k", "max_tokens", "stream", "logprobs")
+NO_KEY = "none"  # sent to servers without authentication
+# Request fields that other settings determine. Those settings check them and write them to the store's manifest.
+_RESERVED_FIELDS = (
+    "model",
+    "messages",
+    "n",
+    "seed",
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "stream",
+    "logprobs",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """How a server is asked. None of it but ``extra_body`` changes what a question gets.
+    """How a server is asked. Of these settings only ``extra_body`` changes the answers.
 
     Args:
-        concurrency: Requests in flight at most, at least 1.
+        concurrency: Number of requests in flight at most, at least 1.
         timeout: Seconds to wait for a server that sends nothing, above 0.
         max_retries: How often a request is repeated after 408, 409, 429, 5xx, a time-out, a lost connection or a reply
-            without a usable answer, at least 0. The wait doubles from half a second to eight, or is what Retry-After
-            asks for, up to two minutes.
-        logprobs: Whether to ask for log-probabilities. Servers that have none are asked without.
-        send_seed: Whether to send a seed with each request, made of the sampling seed, the question's id and the
-            answer's number. A server that draws all of a request's answers from one seed then needs ``one_each``.
-        one_each: Whether to ask for every sampled answer in a request of its own, and not for all N in one.
+            without a usable answer, at least 0. The wait doubles from half a second up to eight seconds, or is what
+            Retry-After asks for, up to two minutes.
+        logprobs: Whether to ask for log-probabilities. If a server refuses, it is asked without them.
+        send_seed: Whether to send a seed with each request. It is derived from the sampling seed, the question's id and
+            the answer's number. A server that draws all answers of a request from one seed also needs ``one_each``.
+        one_each: Whether to ask for every sampled answer in a separate request instead of for all N in one.
         allow_urls: Whether the URL of an image may be passed on to the server.
-        extra_body: Further fields of the request's body, for example ``{"min_p": 0.05}``; kept in the manifest.
-        input_price: Price of a million tokens read, for the cost at the end; None: unknown.
-        output_price: Price of a million tokens written.
+        extra_body: Further fields of the request's body, for example ``{"min_p": 0.05}``; written to the manifest.
+        input_price: Price of a million tokens read, for the cost shown at the end; None: unknown.
+        output_price: Price of a million tokens written; None: unknown.
 
     Raises:
-        SamplingError: Naming the field, what was expected and what was got.
+        SamplingError: If a field is invalid; the message names the field, what was expected and what was got.
     """
 
     concurrency: int = 64
@@ -59,40 +70,44 @@ class ApiSettings:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise SamplingError(f"{name}: expected a price of at least 0 or None, got {value!r}")
-        if taken := [name for name in self.extra_body if name in _OWN_FIELDS]:
+        if taken := [name for name in self.extra_body if name in _RESERVED_FIELDS]:
             raise SamplingError(
                 f"extra_body: expected further fields of a request, got '{taken[0]}', which has a setting of its own"
             )
 
 
 def read_key(name: str) -> str:
-    """The key in an environment variable.
+    """Read the key from an environment variable.
 
     Args:
-        name: The variable's name. ``OPENAI_API_KEY`` need not be set: many servers ask for no key.
+        name: The variable's name. ``OPENAI_API_KEY`` may be unset, because many servers need no key.
 
     Raises:
         SamplingError: If a variable of another name is not set.
     """
     key = os.environ.get(name, "").strip()
     if not key and name != DEFAULT_KEY_ENV:
-        raise SamplingError(f"api_key_env: expected the key in the environment variable {name}, got none there")
+        raise SamplingError(f"api_key_env: expected the key in the environment variable {name}, which is not set")
     return key or NO_KEY
 
 
 def check_base_url(url: str) -> str:
-    """The URL as given, when it is one that may stand in messages.
+    """Return the URL unchanged if it is valid and may be shown in messages.
+
+    Args:
+        url: The URL where the server's API begins.
 
     Raises:
-        SamplingError: If it is no http(s) URL, or carries a password or key.
+        SamplingError: If it is not an http(s) URL, or contains a password or key.
     """
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
     if parts.username is not None or parts.query or parts.fragment:
-        # Not shown: this is where somebody put a secret.
+        # The URL is not shown, because it probably contains a secret.
         raise SamplingError(
-            "api: expected a URL without user, password and query, got one with them: keys come from the environment"
+            "api: expected a URL without user, password and query, got one with them; put the key in the "
+            "environment variable that api_key_env names"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SamplingError(f"api: expected a URL such as http://127.0.0.1:8000/v1, got {url!r}")

@@ -1,0 +1,1 @@
+"""Inputs of the scores: answer sets with their vectors, similarities, NLI judgements and log-probabilities."""
