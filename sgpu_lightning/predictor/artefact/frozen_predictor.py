@@ -105,8 +105,6 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
         with torch.device("meta"):
             features = AnswerFeatures.from_settings(config.features)
             gp = FrozenGP.of_shape(**renamed_settings(config.gp))
-            expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
-            gp = FrozenGP.of_shape(**config.gp)
             expected, accepted = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise PredictorError(f"{where}: config.json: features or gp: {error}") from error
