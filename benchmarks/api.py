@@ -1,4 +1,4 @@
-"""The API backend against a loopback server: requests a second as a share of the ideal rate, concurrency / latency."""
+"""The API backend against a loopback server: its rate as a proportion of the ideal rate, concurrency / latency."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sgpu_lightning.sampling.server.server_settings import ApiSettings
 from sgpu_lightning.tasks.question import Question
 
 CONCURRENCY = 64
-LATENCIES = (0.02, 0.2)  # seconds: the target's, and that of a server with a small model
+LATENCIES = (0.02, 0.2)  # seconds: the latency of the target, and that of a server with a small model
 ANSWERS = 10
 REQUESTS = {0.02: 2400, 0.2: 1280}
 ROUNDS = 3
@@ -28,7 +28,11 @@ AT_LEAST = 0.85
 
 @contextmanager
 def server(latency: float) -> Iterator[str]:
-    """A running server; its URL."""
+    """Run a server and yield its URL.
+
+    Args:
+        latency: Seconds from a request to its reply.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -46,13 +50,21 @@ def server(latency: float) -> Iterator[str]:
 
 
 def rate_of_sampler(url: str, requests: int) -> tuple[float, float]:
-    """Requests a second of the sampler, two for each question, and processor seconds for each request."""
+    """Measure the sampler, which sends two requests for each question.
+
+    Args:
+        url: The server's URL.
+        requests: Number of requests to send.
+
+    Returns:
+        Requests per second, and processor seconds per request.
+    """
     sampler = ApiSampler(
         ApiClient(url, "m", ApiSettings(concurrency=CONCURRENCY)),
         SamplingSettings(num_answers=ANSWERS, max_new_tokens=8),
     )
     questions = [Question(id=str(i), question=f"question {i}") for i in range(requests // 2)]
-    sampler.client.answered = True  # no greeting: it is the rate that is measured
+    sampler.client.answered = True  # skips the check that the server is reachable, which is not measured
     start, cpu = time.perf_counter(), time.process_time()
     found = sum(1 for _ in sampler.answer(questions))
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -61,7 +73,15 @@ def rate_of_sampler(url: str, requests: int) -> tuple[float, float]:
 
 
 def rate_of_client(url: str, requests: int) -> tuple[float, float]:
-    """The same of a bare loop over the openai client as it comes, half of the requests for several answers."""
+    """Measure a plain loop over the openai client with its defaults; half of the requests ask for several answers.
+
+    Args:
+        url: The server's URL.
+        requests: Number of requests to send.
+
+    Returns:
+        Requests per second, and processor seconds per request.
+    """
     from openai import AsyncOpenAI
 
     async def run() -> None:
@@ -83,7 +103,7 @@ def rate_of_client(url: str, requests: int) -> tuple[float, float]:
 
 
 def rows_at(latency: float) -> list[Row]:
-    """Rows of the sampler and the bare client at one latency."""
+    """Measure the sampler and the plain client at one latency, in seconds."""
     ideal, requests = CONCURRENCY / latency, REQUESTS[latency]
     with server(latency) as url:
         rate_of_sampler(url, requests // 10)
@@ -93,25 +113,25 @@ def rows_at(latency: float) -> list[Row]:
     setting = f"{CONCURRENCY} concurrent, {latency * 1000:.0f} ms; ideal {ideal:,.0f} requests/s; median of {ROUNDS}"
     return [
         Row(
-            what=f"API backend at {latency * 1000:.0f} ms, share of the ideal rate",
+            what=f"API backend at {latency * 1000:.0f} ms, proportion of the ideal rate",
             value=median(rate for rate, _ in ours) / ideal,
             at_least=AT_LEAST,
             note=f"{setting}; greedy + {ANSWERS} samples in two requests; "
-            f"{median(cpu for _, cpu in ours) * 1e3:.2f} ms of processor time a request, records included",
+            f"{median(cpu for _, cpu in ours) * 1e3:.2f} ms of processor time per request, including its records",
             details={"requests_per_s": [rate for rate, _ in ours], "cpu_s": [cpu for _, cpu in ours]},
         ),
         Row(
-            what="the same of a bare loop over the openai client",
+            what="the same for a plain loop over the openai client",
             value=median(rate for rate, _ in bare) / ideal,
-            note=f"{median(cpu for _, cpu in bare) * 1e3:.2f} ms of processor time a request: one process sends at "
-            f"most {1 / median(cpu for _, cpu in bare):,.0f} a second",
+            note=f"{median(cpu for _, cpu in bare) * 1e3:.2f} ms of processor time per request: one process sends at "
+            f"most {1 / median(cpu for _, cpu in bare):,.0f} per second",
             details={"requests_per_s": [rate for rate, _ in bare], "cpu_s": [cpu for _, cpu in bare]},
         ),
     ]
 
 
 def run() -> list[Row]:
-    """Rows for both latencies."""
+    """Measure both latencies."""
     import warnings
 
     with warnings.catch_warnings():

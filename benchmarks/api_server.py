@@ -1,4 +1,4 @@
-"""A loopback server that answers chat requests after a fixed time, as cheaply as Python can: ``PORT SECONDS``."""
+"""A minimal loopback server that replies to chat requests after a fixed time; arguments: ``PORT SECONDS``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 class Completions(asyncio.Protocol):
-    """One connection: a JSON reply to each request, ``latency`` seconds after it has come in whole."""
+    """One connection. Each request gets a JSON reply ``latency`` seconds after it was received completely."""
 
     latency = 0.0
 

@@ -1,4 +1,4 @@
-"""What each choice in the default predictor is worth, cross-validated: `python -m benchmarks.choices FILES`."""
+"""Ablation of the default predictor's design choices by cross-validation: `python -m benchmarks.choices FILES`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.common.tables import markdown
-from sgpu_lightning.features.blocks import BLOCKS, FeatureBlock
+from sgpu_lightning.features.blocks import BLOCKS
 from sgpu_lightning.features.extractor import DEFAULT_BLOCKS
 from sgpu_lightning.gp.hyperparameters import fit_classifier
-from sgpu_lightning.metrics.functional import auarc, auroc, brier_score, calibration_error, calibration_noise_floor
+from sgpu_lightning.metrics.registry import METRICS
 
-METRICS = ("AUROC", "AUARC", "ECE", "ECE floor", "Brier", "s")
+MEASURED = ("auroc", "auarc", "ece", "ece_floor", "brier")
+COLUMNS = (*(METRICS[name].heading for name in MEASURED), "s")
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,21 @@ class Choice:
     """A predictor that differs from the default in one way.
 
     Args:
-        name: In what.
-        blocks: Its feature blocks.
-        agreement: Whether the mean goes by agreement.
+        name: Name of the difference.
+        blocks: Feature blocks.
+        agreement: Whether the prior mean is linear in the agreement features.
         settings: Other arguments of `fit_classifier`.
         joined: Whether all blocks share one length scale.
     """
 
     name: str
-    blocks: Sequence[FeatureBlock] = DEFAULT_BLOCKS
+    blocks: Sequence[str] = DEFAULT_BLOCKS
     agreement: bool = True
     settings: tuple[tuple[str, Any], ...] = ()
     joined: bool = False
 
     def fit_and_predict(self, data: EvaluationSet, train: Tensor, test: Tensor) -> Tensor:
-        """P(correct) of the test rows."""
+        """Fit on the training rows and return P(correct) of the test rows."""
         features, widths = data.columns(self.blocks)
         fitted = fit_classifier(
             features[train],
@@ -59,7 +60,7 @@ class Choice:
 
 
 def choices() -> list[Choice]:
-    """The default, then one change after another."""
+    """List the default and the predictors that differ from it in one choice."""
     found = [
         Choice("default"),
         Choice("paper: the spectrum alone, constant mean", ("spectrum",), agreement=False),
@@ -74,23 +75,23 @@ def choices() -> list[Choice]:
 
 
 def measure(choice: Choice, data: EvaluationSet, folds: Tensor) -> Tensor:
-    """`METRICS` of a choice, averaged over folds."""
+    """Compute the `MEASURED` metrics of a choice and its seconds per fold, averaged over folds."""
     rows = []
     for fold in torch.unique(folds).tolist():
         train, test = (folds != fold).nonzero().squeeze(1), (folds == fold).nonzero().squeeze(1)
         start = time.perf_counter()
         p, labels = choice.fit_and_predict(data, train, test), data.labels[test]
         seconds = time.perf_counter() - start
-        values = (auroc(p, labels), auarc(p, labels), calibration_error(p, labels), calibration_noise_floor(p))
-        rows.append(torch.stack([*values, brier_score(p, labels), torch.tensor(seconds)]).double())
-    return torch.stack(rows).mean(0)
+        values = [METRICS[name].evaluate(p, labels) for name in MEASURED]
+        rows.append([*values, seconds])
+    return torch.tensor(rows, dtype=torch.float64).mean(0)
 
 
 def main() -> None:
-    """Cross-validate every choice on every file; print and write the mean over files."""
+    """Cross-validate every choice on every file; print and write the means over files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", help="answer files with labels or gold answers")
-    parser.add_argument("--out", type=Path, help="write the table as Markdown there")
+    parser.add_argument("--out", type=Path, help="also write the table to this Markdown file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = make_console()
@@ -104,8 +105,8 @@ def main() -> None:
     rows = []
     for name, values in found.items():
         mean = torch.stack(values).mean(0).tolist()
-        rows.append({"choice": name} | dict(zip(METRICS, mean, strict=True)))
-    table = markdown(("choice", *METRICS), rows)
+        rows.append({"choice": name} | dict(zip(COLUMNS, mean, strict=True)))
+    table = markdown(("choice", *COLUMNS), rows)
     console.print(table, highlight=False, soft_wrap=True)
     if arguments.out is not None:
         arguments.out.write_text(table + "\n", encoding="utf-8")

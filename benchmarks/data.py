@@ -1,4 +1,4 @@
-"""Real answers where they are at hand, toy answers where they are not."""
+"""Answers for the benchmarks: real answers if available, else toy answers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TRIVIAQA = "triviaqa__llama-3.1-8b-instruct.jsonl.gz"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Records and what to call them.
+    """Records with a name.
 
     Args:
         rows: Decoded records.
-        name: For the note of a row.
+        name: Name in the notes of the table.
     """
 
     rows: list[dict[str, Any]]
@@ -29,21 +29,25 @@ class Answers:
 
 
 def triviaqa_answers(toy_count: int = 1400) -> Answers:
-    """The TriviaQA answers of Llama 3.1 8B in ``$SGPU_ANSWERS`` or beside the repository, else toy answers.
+    """Load the TriviaQA answers of Llama 3.1 8B from ``$SGPU_ANSWERS`` or beside the repository, else toy answers.
 
     Args:
-        toy_count: How many toy answer sets, where there are no real ones.
+        toy_count: Number of toy answer sets if there are no real ones.
     """
     folder = Path(os.environ.get("SGPU_ANSWERS") or Path(__file__).parents[2] / "shared" / "answers")
     file = folder / TRIVIAQA
     if not file.is_file():
-        return Answers(toy_rows(toy_count), "toy answers (no real ones at hand: set SGPU_ANSWERS)")
+        return Answers(toy_rows(toy_count), "toy answers (real answers not found: set SGPU_ANSWERS)")
     with gzip.open(file, "rt", encoding="utf-8") as stream:
         return Answers([json.loads(line) for line in stream], "TriviaQA answers of Llama-3.1-8B")
 
 
 def write_split(answers: Answers, folder: Path, train: int, seed: int = 0) -> tuple[Path, Path]:
-    """Shuffle the records, and write ``train`` of them to one file and the rest to another."""
+    """Shuffle the records, and write the first ``train`` of them to one file and the rest to another.
+
+    Returns:
+        The training file and the test file.
+    """
     rows = random.Random(seed).sample(answers.rows, len(answers.rows))
     files = folder / "train.jsonl", folder / "test.jsonl"
     for file, part in zip(files, (rows[:train], rows[train:]), strict=True):

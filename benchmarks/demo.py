@@ -1,4 +1,4 @@
-"""`sgpu demo` in an empty folder with nothing cached."""
+"""Time of `sgpu demo` in an empty folder with an empty cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 240.0
 
 
 def run() -> list[Row]:
-    """One row: its wall-clock time."""
+    """Measure the wall-clock time."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         result = subprocess.run(

@@ -1,4 +1,4 @@
-"""Embedding answers with our cache, empty at the start, against encoding every answer in order."""
+"""Embedding answers with an initially empty cache, against encoding every answer in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIFFERENCE = 1e-5
 
 
 def run() -> list[Row]:
-    """Three rows: the speed against two ways, and how far the vectors are from plain ones."""
+    """Measure the speed against two alternatives, and the largest difference between their vectors."""
     answers = triviaqa_answers()
     texts = [text for row in answers.rows for text in (*row["answers"], row["greedy"])]
     encoder = SentenceTransformerEncoder("minilm", batch_size=BATCH)
@@ -34,7 +34,7 @@ def run() -> list[Row]:
         found["in order"] = np.concatenate([model.encode(part, show_progress_bar=False) for part in parts])
 
     def one_call() -> None:
-        # Given all texts at once, sentence-transformers sorts them by length, which spares padding.
+        # Given all texts in one call, sentence-transformers sorts them by length, which saves padding.
         found["one call"] = model.encode(texts, batch_size=BATCH, show_progress_bar=False)
 
     def cached() -> None:
@@ -46,14 +46,14 @@ def run() -> list[Row]:
     difference = max(float(np.abs(found[name] - found["cached"]).max()) for name in ("in order", "one call"))
     typical = {name: median(values) for name, values in seconds.items()}
     distinct = len(set(texts))
-    note = f"{answers.name}: {len(texts)} texts, {distinct} of them distinct, {len(texts) / distinct:.2f} times fewer"
+    note = f"{answers.name}: {len(texts)} texts, {distinct} of them distinct, a factor of {len(texts) / distinct:.2f}"
     return [
         Row(
             what="embed answers against encoding each in order",
             value=typical["in order"] / typical["cached"],
             unit="x",
             at_least=TIMES_FASTER,
-            note=f"{note}; sentence-transformers, batches of {BATCH} texts as they come; "
+            note=f"{note}; sentence-transformers, batches of {BATCH} texts in their order; "
             f"{typical['cached']:.1f} s against {typical['in order']:.1f} s",
             details=summary(seconds) | {"texts": len(texts), "distinct": distinct},
         ),
@@ -61,7 +61,7 @@ def run() -> list[Row]:
             what="the same against one call with all texts, which sorts them by length",
             value=typical["one call"] / typical["cached"],
             unit="x",
-            note=f"{typical['one call']:.1f} s; texts that repeat are shorter than those that do not",
+            note=f"{typical['one call']:.1f} s; repeated texts are shorter than unique ones",
         ),
         Row(
             what="same vectors: largest difference",

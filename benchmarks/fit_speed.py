@@ -1,4 +1,4 @@
-"""Fitting 1000 answer sets: ours against scikit-learn's exact Gaussian process classifier."""
+"""Fitting 1000 answer sets, against scikit-learn's exact Gaussian process classifier."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FASTER, AUROC_WITHIN, NLL_WITHIN = 20.0, 0.005, 0.01
 
 
 class Ours:
-    """Fit with the defaults on features that are ready, and predict the test sets."""
+    """Fit with the defaults on precomputed features, and predict the test sets."""
 
     def __init__(self, train: Path, test: Path, folder: Path) -> None:
         self.data = AnswerDataModule(str(train), test_answers=str(test), val_fraction=0.0)
         self.folder = folder
         self.data.setup()
         self.module = SGPUModule()
-        self()  # a fit of the same module on the same data keeps its features: spectra are not what is timed
+        self()  # later fits of this module on this data reuse its features, so spectra are not timed
 
     def __call__(self) -> None:
         torch.manual_seed(0)
@@ -57,7 +57,7 @@ class Theirs:
 
 
 def run() -> list[Row]:
-    """Three rows: how many times faster, and AUROC and NLL against theirs."""
+    """Measure the speed, AUROC and NLL against those of scikit-learn."""
     answers = triviaqa_answers()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -90,13 +90,13 @@ def run() -> list[Row]:
             details=details,
         ),
         Row(
-            what="... AUROC, ours less theirs",
+            what="... AUROC, ours minus theirs",
             value=own["auroc"] - other["auroc"],
             at_least=-AUROC_WITHIN,
             note=f"ours {own['auroc']:.4f}, theirs {other['auroc']:.4f}",
         ),
         Row(
-            what="... NLL, ours less theirs",
+            what="... NLL, ours minus theirs",
             value=own["nll"] - other["nll"],
             at_most=NLL_WITHIN,
             note=f"ours {own['nll']:.4f}, theirs {other['nll']:.4f}",

@@ -1,4 +1,4 @@
-"""Fitting on 200,000 answer sets from a store: peak memory, and time against the number of sets."""
+"""Fitting on 200,000 answer sets from a store: peak memory, and how the time grows with the number of sets."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sgpu_lightning.answers.storage.vectors import VectorShard, VectorSpec
 SIZES = (50_000, 100_000, 200_000)
 ANSWERS, DIM, SHARD = 10, 384, 2048
 GIGABYTES = 3.0
-# Seconds a set at the largest size over seconds a set at the smallest: 1 is linear.
+# Ratio of seconds per set at the largest size to seconds per set at the smallest; 1 is linear.
 LINEAR = 1.2
 
 
 def write_store(folder: Path, sets: int) -> None:
-    """Synthetic answer sets, from agreement to none; the label goes with agreement."""
+    """Write a store of synthetic answer sets of varying agreement; the probability of label 1 is the agreement."""
     rng = np.random.default_rng(0)
     spec = VectorSpec(kind="hidden", source="synthetic", dim=DIM, layer=0, num_layers=1, token="last")
     store = AnswerStore.create(folder, {"kind": "synthetic"})
@@ -45,7 +45,11 @@ def write_store(folder: Path, sets: int) -> None:
 
 
 def fit_in_a_process(folder: Path) -> dict[str, float]:
-    """Fit in a fresh process: its seconds and its peak resident memory in GiB."""
+    """Fit in a fresh process.
+
+    Returns:
+        Seconds of its steps, peak resident memory in GiB, and AUROC.
+    """
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.large_fit", str(folder)], capture_output=True, text=True, check=False
     )
@@ -55,7 +59,7 @@ def fit_in_a_process(folder: Path) -> dict[str, float]:
 
 
 def fit_and_report(folder: Path) -> None:
-    """What the fresh process does."""
+    """Fit and print the measurements as JSON; this runs in the fresh process."""
     from sgpu_lightning import AnswerDataModule, SGPUModule, fit
     from sgpu_lightning.training.feature_cache import FeatureCache
 
@@ -75,7 +79,7 @@ def fit_and_report(folder: Path) -> None:
 
 
 def run() -> list[Row]:
-    """Two rows: peak memory at the largest size, and how far from linear the time is."""
+    """Measure the peak memory at the largest size, and the growth of the time relative to linear."""
     measured: dict[int, dict[str, float]] = {}
     for sets in SIZES:
         with tempfile.TemporaryDirectory() as name:
@@ -92,15 +96,15 @@ def run() -> list[Row]:
             value=measured[largest]["peak_gib"],
             unit="GiB",
             at_most=GIGABYTES,
-            note="highest resident memory of a fresh process that only fits; "
+            note="peak resident memory of a fresh process that only fits; "
             + ", ".join(f"{sets:,}: {measured[sets]['peak_gib']:.2f}" for sets in SIZES),
             details=details,
         ),
         Row(
-            what=f"... seconds a set at {largest:,} over seconds a set at {smallest:,}, reading and spectra",
+            what=f"... seconds per set at {largest:,} over seconds per set at {smallest:,}, reading and spectra",
             value=(data[largest] / largest) / (data[smallest] / smallest),
             at_most=LINEAR,
-            note=f"{spent}; the kernel is learned on 4096 sets, the posterior solved for all",
+            note=f"{spent}; the hyperparameters are learned on 4096 sets, the posterior is computed from all",
         ),
     ]
 

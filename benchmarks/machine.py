@@ -1,4 +1,4 @@
-"""The machine and the versions that figures hold for."""
+"""Description of the machine and the library versions that the figures were measured with."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ OPENMP = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
+    """Number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def restrict_to(cores: int) -> None:
-    """Keep this process and all it starts to so many cores, where the system can; to be called before torch starts."""
+    """Restrict this process and its children to a number of cores, where the system supports it.
+
+    Call it before torch is imported.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
 def describe_machine() -> dict[str, str]:
-    """What the figures were measured on."""
+    """Describe the machine, its load and the library versions."""
     import torch
 
     facts = {
@@ -48,7 +51,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def machine_table(facts: Mapping[str, str]) -> Table:
-    """The facts as a table of two columns."""
+    """Show the description as a table of two columns."""
     table = Table(title="machine", show_header=False, title_justify="left")
     for name, value in facts.items():
         table.add_row(name, value)

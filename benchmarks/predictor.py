@@ -1,4 +1,4 @@
-"""A portable predictor: its speed, its start, and scoring a million answer sets."""
+"""The portable predictor: throughput, start-up time, and scoring of a million answer sets."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import torch
 from benchmarks.rows import Row
 from benchmarks.throughput import ANSWERS, CHUNKS, DIM, FIT_SETS, SETS, fitted_module, measure, synthetic_batch
 from benchmarks.timing import interleaved, seconds_of, summary, times_slower
-from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor
-from sgpu_lightning.predictor.scoring import CHUNK
+from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor
+from sgpu_lightning.predictor.scoring.scoring_sources import CHUNK
 from tests.toy import toy_rows
 
 SETS_PER_SECOND = 40_000
 TIMES_FASTER = 3.0
 START_SECONDS = 1.5
 GIGABYTES = 1.0
-# Seconds a set at the largest size over seconds a set at the smallest: 1 is linear.
+# Ratio of seconds per set at the largest size to seconds per set at the smallest; 1 is linear.
 LINEAR = 1.2
 ROUNDS = 7
 SIZES = (100_000, 1_000_000)
@@ -53,14 +53,14 @@ sys.exit(status)
 
 
 def frozen() -> tuple[FrozenPredictor, torch.nn.Module]:
-    """A predictor of default features, and the module that it was frozen from."""
+    """Make a frozen predictor with the default features, and the module that it was frozen from."""
     module = fitted_module(synthetic_batch(FIT_SETS, seed=1))
     assert module.gp is not None
     return FrozenPredictor(module.features, module.gp.freeze()), module
 
 
 def throughput(predictor: FrozenPredictor) -> Row:
-    """P(correct) from vectors in memory."""
+    """Measure P(correct) from vectors in memory."""
     speeds = measure(predictor, synthetic_batch(SETS))
     best = max(CHUNKS, key=lambda size: median(speeds[size]))
     return Row(
@@ -75,7 +75,7 @@ def throughput(predictor: FrozenPredictor) -> Row:
 
 
 def against_gpytorch(predictor: FrozenPredictor, module: torch.nn.Module) -> Row:
-    """The GP part alone, the same features in and the same five figures out."""
+    """Measure the GP alone: the frozen GP and GPyTorch compute the same five outputs from the same features."""
     from sgpu_lightning.gp.prediction import Prediction
 
     with torch.no_grad():
@@ -91,11 +91,11 @@ def against_gpytorch(predictor: FrozenPredictor, module: torch.nn.Module) -> Row
         seconds = interleaved(variants, 10 * ROUNDS)
     typical = {name: median(values) for name, values in seconds.items()}
     return Row(
-        what="its GP part against GPyTorch's prediction on the same features",
+        what="its GP alone against GPyTorch's prediction on the same features",
         value=times_slower(seconds, "gpytorch", "frozen"),
         unit="x",
         at_least=TIMES_FASTER,
-        note=f"{CHUNK} sets, as many as `sgpu score` takes at a time, x {features.shape[1]} features; "
+        note=f"{CHUNK} sets, the batch size of `sgpu score`, x {features.shape[1]} features; "
         f"{1e3 * typical['frozen']:.1f} ms against "
         f"{1e3 * typical['gpytorch']:.1f} ms, both with variance and entropies, median ratio of {10 * ROUNDS} rounds",
         details=summary(seconds),
@@ -103,7 +103,11 @@ def against_gpytorch(predictor: FrozenPredictor, module: torch.nn.Module) -> Row
 
 
 def fit_predictor(folder: Path) -> Path:
-    """A black-box predictor of toy answers, exported."""
+    """Fit a black-box predictor on toy answers and export it.
+
+    Returns:
+        The predictor's folder.
+    """
     from sgpu_lightning import AnswerDataModule, fit
     from sgpu_lightning.predictor import make_predictor
 
@@ -116,7 +120,7 @@ def fit_predictor(folder: Path) -> Path:
 
 
 def start(predictor: Path) -> Row:
-    """A whole process that loads the predictor and scores one set with its vectors."""
+    """Measure a whole process that loads the predictor and scores one set with given vectors."""
     command = [sys.executable, "-W", "ignore", "-c", FIRST_SCORE, str(predictor), *HEAVY]
     found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     bare = [sys.executable, "-c", "import torch"]
@@ -130,14 +134,14 @@ def start(predictor: Path) -> Row:
         value=median(seconds["score"]),
         unit="s",
         at_most=START_SECONDS,
-        note=f"whole process, median of {ROUNDS}; `import torch` alone {median(seconds['torch']):.2f} s; imported of "
-        f"{', '.join(HEAVY)}: {found or 'none'}",
+        note=f"whole process, median of {ROUNDS}; `import torch` alone {median(seconds['torch']):.2f} s; "
+        f"imported out of {', '.join(HEAVY)}: {found or 'none'}",
         details=summary(seconds),
     )
 
 
 def write_sets(path: Path, sets: int) -> None:
-    """Short answers and questions drawn from a few thousand."""
+    """Write answer sets whose short answers and questions are drawn from a few thousand."""
     rng = random.Random(0)
     answers = [f"{word} {i}" for i in range(DISTINCT["answers"]) for word in [rng.choice(["in", "the", "about", "no"])]]
     questions = [f"What is thing {i}?" for i in range(DISTINCT["questions"])]
@@ -154,7 +158,7 @@ def write_sets(path: Path, sets: int) -> None:
 
 
 def large_file(predictor: Path, folder: Path) -> list[Row]:
-    """``sgpu score`` in a fresh process: peak memory at the largest size, and how far from linear the time is."""
+    """Measure ``sgpu score`` in a fresh process: peak memory at the largest size, and growth of the time."""
     seconds, peak = {}, {}
     for sets in SIZES:
         write_sets(folder / "answers.jsonl", sets)
@@ -175,21 +179,21 @@ def large_file(predictor: Path, folder: Path) -> list[Row]:
             value=peak[large],
             unit="GiB",
             at_most=GIGABYTES,
-            note=f"highest resident memory of the process; {DISTINCT['answers']} distinct answers, "
+            note=f"peak resident memory of the process; {DISTINCT['answers']} distinct answers, "
             f"{DISTINCT['questions']} questions, MiniLM; {spent}",
             details={"seconds": seconds, "peak_gib": peak},
         ),
         Row(
-            what=f"... seconds a set at {large:,} over seconds a set at {small:,}",
+            what=f"... seconds per set at {large:,} over seconds per set at {small:,}",
             value=(seconds[large] / large) / (seconds[small] / small),
             at_most=LINEAR,
-            note=f"{large / seconds[large]:,.0f} sets a second at {large:,}, start and embedding included",
+            note=f"{large / seconds[large]:,.0f} sets per second at {large:,}, including start-up and embedding",
         ),
     ]
 
 
 def run() -> list[Row]:
-    """Five rows: speed, speed against GPyTorch, start, and memory and time on a million sets."""
+    """Measure throughput, the GP against GPyTorch, start-up time, and memory and time on a million sets."""
     predictor, module = frozen()
     rows = [throughput(predictor), against_gpytorch(predictor, module)]
     with tempfile.TemporaryDirectory() as name:

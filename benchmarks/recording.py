@@ -1,4 +1,4 @@
-"""What recording hidden states adds to sampling: time, and memory against `output_hidden_states`."""
+"""Cost of recording hidden states while sampling: time, and memory relative to `output_hidden_states`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ LAYERS, WIDTH, VOCABULARY = 4, 256, 2000
 QUESTIONS, ANSWERS, PROMPT_TOKENS, NEW_TOKENS = 4, 10, 128, 16
 ROUNDS = 25
 SLOWER = 1.05
-MEMORY_SHARE = 1 / 20
+MEMORY_RATIO = 1 / 20
 
 
 def build() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[Question]]:
-    """An untrained Llama that never ends an answer, so that every variant takes the same number of steps."""
+    """Build an untrained Llama that never ends an answer, so that every variant takes the same number of steps.
+
+    Returns:
+        The model, its tokenizer and the questions.
+    """
     words = [f"word{i}" for i in range(VOCABULARY)]
     tokenizer = make_tokenizer(words)
     torch.manual_seed(0)
@@ -52,14 +56,14 @@ def build() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[Question]]:
 def sampler_of(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, layers: list[int], new_tokens: int
 ) -> HuggingFaceSampler:
-    """The package's sampler, with plain prompts."""
+    """Make the package's sampler with plain prompts."""
     settings = SamplingSettings(num_answers=ANSWERS, max_new_tokens=new_tokens)
     prompt = PromptSettings(style="plain", template="{question}")
     return HuggingFaceSampler(model, tokenizer, settings, layers=layers, prompt=prompt)
 
 
 def tensors_in(found: object, seen: set[int] | None = None) -> Iterable[Tensor]:
-    """All tensors reachable from an object through containers and attributes, models left out."""
+    """Yield all tensors reachable from an object through containers and attributes, except those of models."""
     seen = set() if seen is None else seen
     if id(found) in seen or isinstance(found, nn.Module | str | int | float | None):
         return
@@ -73,14 +77,14 @@ def tensors_in(found: object, seen: set[int] | None = None) -> Iterable[Tensor]:
 
 
 def bytes_of(found: object) -> int:
-    """Bytes of the distinct storages behind all tensors of an object."""
+    """Count the bytes of the distinct storages of all tensors reachable from an object."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors_in(found)}
     return sum(storage.nbytes() for storage in storages.values())
 
 
 @torch.no_grad()
 def kept_by_generate(model: LlamaForCausalLM, sampler: HuggingFaceSampler, questions: list[Question]) -> int:
-    """Bytes of the hidden states that ``generate(..., output_hidden_states=True)`` returns for the same rows."""
+    """Count the bytes of the hidden states that ``generate(..., output_hidden_states=True)`` returns for these rows."""
     texts = [question.question for question in questions]
     inputs = sampler.tokenizer(texts, return_tensors="pt", return_token_type_ids=False)
     given = model.generate(
@@ -95,7 +99,7 @@ def kept_by_generate(model: LlamaForCausalLM, sampler: HuggingFaceSampler, quest
 
 
 def run() -> list[Row]:
-    """Rows for time at the same number of steps, time at the same length of answers, and memory."""
+    """Measure the time at equal numbers of steps, the time at equal answer lengths, and the memory."""
     model, tokenizer, questions = build()
     make = partial(sampler_of, model, tokenizer)
     recording = make([LAYERS // 2], NEW_TOKENS)
@@ -110,7 +114,7 @@ def run() -> list[Row]:
     )
     return [
         Row(
-            what="sampling with one layer recorded against none, same number of steps",
+            what="sampling with one recorded layer against none, same number of steps",
             value=times_slower(seconds, "recording", "plain_one_more"),
             unit="x",
             at_most=SLOWER,
@@ -119,19 +123,19 @@ def run() -> list[Row]:
             details=summary(seconds),
         ),
         Row(
-            what="the same, same length of answers, all of them cut at the limit",
+            what="the same, same length of answers, all truncated at the limit",
             value=times_slower(seconds, "recording", "plain"),
             unit="x",
             note=f"{NEW_TOKENS} new tokens; medians {typical['recording']:.3f} s against {typical['plain']:.3f} s; the "
-            f"last token of a cut answer has a state only after one step more, {NEW_TOKENS + 1} for {NEW_TOKENS}; "
-            "where all answers end before the limit there is none",
+            f"last token of a truncated answer has a state only after one more step, {NEW_TOKENS + 1} instead of "
+            f"{NEW_TOKENS}; if all answers end before the limit, no step is added",
         ),
         Row(
-            what="memory of the recorder as a share of `output_hidden_states=True`",
+            what="memory of the recorder as a proportion of `output_hidden_states=True`",
             value=kept / theirs,
-            at_most=MEMORY_SHARE,
-            note=f"bytes of all tensors kept after the last step, {kept:,} against {theirs:,}; counted, as the peak "
-            "memory of so small a model drowns in the allocator's noise",
+            at_most=MEMORY_RATIO,
+            note=f"bytes of all tensors kept after the last step, {kept:,} against {theirs:,}; counted, because the "
+            "peak memory of such a small model is dominated by the allocator's noise",
             details={"recorder_bytes": kept, "generate_bytes": theirs},
         ),
     ]

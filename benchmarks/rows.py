@@ -1,4 +1,4 @@
-"""A measured row: what, the figure, the target, and whether it was reached."""
+"""Rows of the benchmark table: what was measured, the figure, the target, and whether it was reached."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Row:
         what: What was measured.
         value: The figure.
         unit: Its unit; empty for a plain number.
-        at_least: The target, where more is better.
-        at_most: The target, where less is better; a row with neither is for information.
+        at_least: The target if higher is better; None for no lower limit.
+        at_most: The target if lower is better; None for no upper limit. A row without a target is for information.
         note: The settings under which the figure holds.
-        details: Everything else that was measured on the way, for the JSON file.
+        details: Further measurements for the JSON file.
     """
 
     what: str
@@ -76,14 +76,14 @@ def _unit(unit: str) -> str:
 
 
 def table_of(rows: Sequence[Row], failed: Mapping[str, str]) -> Table:
-    """All rows as one table; benchmarks that broke stand below with what they said.
+    """Show all rows as one table, followed by the benchmarks that failed with their errors.
 
     Args:
-        rows: What was measured.
-        failed: The error of each benchmark that gave no rows, by name.
+        rows: The measured rows.
+        failed: Error messages of the benchmarks that failed, by name.
     """
     table = Table(show_lines=True)
-    table.add_column("what, and how it was measured")
+    table.add_column("what was measured, and how")
     for name in ("figure", "target", "reached"):
         table.add_column(name, justify="right")
     words = {True: "[green]yes[/green]", False: "[red]NO[/red]", None: "-"}
@@ -91,5 +91,5 @@ def table_of(rows: Sequence[Row], failed: Mapping[str, str]) -> Table:
         what = Text.assemble((row.what, "bold"), "\n", row.note)
         table.add_row(what, row.figure, row.target, words[row.reached])
     for name, error in failed.items():
-        table.add_row(Text.assemble((f"{name} broke", "bold"), "\n", error), "", "", words[False])
+        table.add_row(Text.assemble((f"{name} failed", "bold"), "\n", error), "", "", words[False])
     return table

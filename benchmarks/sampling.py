@@ -1,4 +1,4 @@
-"""Greedy and ten sampled answers against plain `generate`: long prompts, an image, and what recording adds."""
+"""Greedy and ten sampled answers against plain `generate`: long prompts, an image, and the cost of recording."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from benchmarks.timing import Seconds, interleaved, summary, times_slower
 ROUNDS = 5
 FASTER = {512: 4.0, 2048: 7.0}
 FASTER_WITH_IMAGE = 5.0
-COST, SLOWER, MEMORY_SHARE = 2.2, 1.05, 0.01
+COST, SLOWER, MEMORY_RATIO = 2.2, 1.05, 0.01
 
 
 def measure(variants: dict[str, Callable[[], object]]) -> Seconds:
-    """Interleaved rounds, after one that does not count."""
+    """Time all variants in interleaved rounds, after one warm-up round."""
     interleaved(variants, 1)
     return interleaved(variants, ROUNDS)
 
 
 def speed_rows(setting: Setting, at_least: float, at_most: float | None) -> list[Row]:
-    """How many times faster than two plain calls, and how much dearer than greedy alone."""
+    """Measure the speed-up over two plain calls, and the cost relative to the greedy answer alone."""
     sampler = setting.sampler([])
     seconds = measure(
         {
@@ -60,7 +60,7 @@ def speed_rows(setting: Setting, at_least: float, at_most: float | None) -> list
 
 
 def recording_rows(setting: Setting) -> list[Row]:
-    """What recording one layer adds: time, and memory as a share of all hidden states."""
+    """Measure what recording one layer adds in time, and its memory as a proportion of all hidden states."""
     layer = setting.sampler([]).num_layers // 2
     recording = setting.sampler([layer])
     samplers = {"recording": recording, "plain": setting.sampler([]), "one_more": setting.sampler([], NEW_TOKENS + 1)}
@@ -80,23 +80,23 @@ def recording_rows(setting: Setting) -> list[Row]:
             details=summary(seconds),
         ),
         Row(
-            what=f"the same, same length of answers, all of them cut at the limit: {what}",
+            what=f"the same, same length of answers, all truncated at the limit: {what}",
             value=times_slower(seconds, "recording", "plain"),
             unit="x",
-            note=f"{NEW_TOKENS + 1} steps against {NEW_TOKENS}: the last token of a cut answer has a state only after "
-            "one step more; where all answers end before the limit there is none",
+            note=f"{NEW_TOKENS + 1} steps against {NEW_TOKENS}: the last token of a truncated answer has a state only "
+            "after one more step; if all answers end before the limit, no step is added",
         ),
         Row(
-            what=f"memory of the recorder as a share of `output_hidden_states=True`: {what}",
+            what=f"memory of the recorder as a proportion of `output_hidden_states=True`: {what}",
             value=kept / theirs,
-            at_most=MEMORY_SHARE,
+            at_most=MEMORY_RATIO,
             note=f"bytes of all tensors kept after the last step, {kept:,} against {theirs:,}",
         ),
     ]
 
 
 def run() -> list[Row]:
-    """The rows of small models on the CPU, and of large ones where there is a GPU."""
+    """Measure small models on the CPU, and large models if there is a GPU."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         short, long = llama("Llama, 8 layers x 512", [512, 2048], **SMALL)
@@ -108,7 +108,7 @@ def run() -> list[Row]:
 
 
 def gpu_rows(folder: Path) -> list[Row]:
-    """The same with models of 7 and 8 billion random weights in bfloat16."""
+    """Measure models of 7 and 8 billion random weights in bfloat16 on the GPU."""
     gpu = torch.cuda.get_device_name()
     with on_gpu():
         short, long = llama(f"Llama-3-8B-shaped on {gpu}", [512, 2048], **LLAMA_3_8B)

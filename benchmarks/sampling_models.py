@@ -1,4 +1,4 @@
-"""What `benchmarks/sampling.py` asks: models with random weights, small and of the size of real ones."""
+"""Models with random weights for `benchmarks/sampling.py`, small ones and ones of the size of real models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LLAMA_3_8B = {
     **{"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
     **{"num_key_value_heads": 8, "vocab_size": 128256},
 }
-# By the names that Qwen's config has for them.
+# Keyed by their names in Qwen's config.
 QWEN_TOKENS = {
     "image_token_id": "<|image_pad|>",
     "video_token_id": "<|video_pad|>",
@@ -52,7 +52,15 @@ QWEN_TOKENS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One model and one question to it."""
+    """A model and a question.
+
+    Args:
+        name: Name in the table.
+        model: The model.
+        encoder: Its tokenizer or processor.
+        question: The question.
+        tokens: Number of tokens of the prompt, or of the image if there is one.
+    """
 
     name: str
     model: Any
@@ -61,12 +69,12 @@ class Setting:
     tokens: int
 
     def sampler(self, layers: list[int], new_tokens: int = NEW_TOKENS) -> HuggingFaceSampler:
-        """The package's sampler, with the question as the whole prompt."""
+        """Make the package's sampler, with the question as the whole prompt."""
         settings = SamplingSettings(num_answers=ANSWERS, max_new_tokens=new_tokens)
         return HuggingFaceSampler(self.model, self.encoder, settings, layers=layers, prompt=PLAIN)
 
     def plain(self, **options: Any) -> Any:
-        """What one call of `generate` gives, from the question on: the image is decoded and prepared as well."""
+        """Call `generate` once, including the decoding and preprocessing of the image."""
         if self.question.image is None:
             inputs = self.encoder(self.question.question, return_tensors="pt", return_token_type_ids=False)
         else:
@@ -81,34 +89,34 @@ class Setting:
         return given
 
     def greedy(self) -> Any:
-        """One plain greedy answer."""
+        """Generate a greedy answer by a plain call."""
         return self.plain(do_sample=False)
 
     def greedy_and_sampled(self) -> None:
-        """The two plain calls that give what the sampler gives."""
+        """Generate what the sampler generates by two plain calls."""
         self.greedy()
         self.plain(do_sample=True, top_k=0, num_return_sequences=ANSWERS)
 
 
 def text_of(count: int) -> str:
-    """So many words, each a token."""
+    """Draw a text of ``count`` words, each of which is one token."""
     order = torch.randint(len(WORDS), (count,), generator=torch.Generator().manual_seed(0), device="cpu").tolist()
     return " ".join(WORDS[i] for i in order)
 
 
 def special_ids(tokenizer: Any) -> dict[str, Any]:
-    """The special tokens as a config has them."""
+    """Look up the ids of the special tokens, by their names in a config."""
     return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
 
 
 def never_ending(model: Any, tokenizer: Any) -> Any:
-    """The same model, but every answer takes the same number of steps."""
+    """Suppress the end token, so that every answer takes the same number of steps."""
     model.generation_config.update(suppress_tokens=[tokenizer.eos_token_id], **special_ids(tokenizer))
     return model.eval()
 
 
 def llama(name: str, tokens: list[int], **sizes: Any) -> list[Setting]:
-    """A Llama with random weights, and a question for each number of tokens."""
+    """Make a Llama with random weights, and a question for each number of tokens."""
     tokenizer = make_tokenizer(WORDS)
     sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": 4096} | sizes | special_ids(tokenizer)
     config = LlamaConfig(**sizes)
@@ -120,7 +128,7 @@ def llama(name: str, tokens: list[int], **sizes: Any) -> list[Setting]:
 
 
 def llava(folder: Path) -> Setting:
-    """A LLaVA whose images take 576 tokens, as LLaVA 1.5's do."""
+    """Make a LLaVA whose images take 576 tokens, as in LLaVA 1.5."""
     tokenizer = make_tokenizer(WORDS)
     tokenizer.add_tokens(["<image>"], special_tokens=True)
     text = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=4096, **SMALL, **special_ids(tokenizer))
@@ -143,7 +151,7 @@ def llava(folder: Path) -> Setting:
 
 
 def qwen_vl(name: str, folder: Path, tokens: list[int]) -> list[Setting]:
-    """A Qwen2.5-VL of the size of the one with 7 billion weights, and an image for each number of tokens."""
+    """Make a Qwen2.5-VL of the size of the 7B model, and an image for each number of tokens."""
     tokenizer = make_tokenizer(WORDS)
     tokenizer.add_tokens(list(QWEN_TOKENS.values()), special_tokens=True)
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in QWEN_TOKENS.items()}
@@ -164,7 +172,11 @@ def qwen_vl(name: str, folder: Path, tokens: list[int]) -> list[Setting]:
 
 
 def picture(folder: Path, height: int, width: int) -> str:
-    """A picture of noise."""
+    """Save an image of noise.
+
+    Returns:
+        The image's path.
+    """
     pixels = torch.randint(
         256, (height, width, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8, device="cpu"
     )
@@ -175,7 +187,7 @@ def picture(folder: Path, height: int, width: int) -> str:
 
 @contextmanager
 def on_gpu() -> Iterator[None]:
-    """New models have random weights in bfloat16 on the GPU."""
+    """Create new models with bfloat16 weights on the GPU."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:

@@ -1,4 +1,4 @@
-"""What a second sampling process gives on two cores."""
+"""Speed-up from a second sampling process on two cores."""
 
 from __future__ import annotations
 
@@ -17,12 +17,21 @@ LAYERS, WIDTH, VOCABULARY = 8, 512, 2000
 QUESTIONS, ANSWERS, PROMPT_TOKENS, NEW_TOKENS, BATCH = 8, 10, 64, 8, 2
 ROUNDS = 4
 FASTER = 1.6
-# name: processes, torch threads of each
+# number of processes and torch threads per process, by name
 VARIANTS = {"two processes": (2, 1), "one process, one thread": (1, 1), "one process, two threads": (1, 2)}
 
 
 def work(rank: int, world_size: int, threads: int, folder: str, start: Barrier, end: Barrier) -> None:
-    """One process: load, then at every round meet the others, sample its part into the round's store, meet again."""
+    """Run one process: load the model, then in every round sample its part of the questions between two barriers.
+
+    Args:
+        rank: Index of the process.
+        world_size: Number of processes.
+        threads: Number of torch threads.
+        folder: Folder of the rounds' stores.
+        start: Barrier at the start of a round.
+        end: Barrier at the end of a round.
+    """
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world_size), "OMP_NUM_THREADS": str(threads)}
     import torch
 
@@ -44,7 +53,7 @@ def work(rank: int, world_size: int, threads: int, folder: str, start: Barrier, 
 
 
 def build() -> tuple:
-    """An untrained Llama that never ends an answer, its tokenizer, and questions."""
+    """Build an untrained Llama that never ends an answer, its tokenizer, and questions."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -76,7 +85,10 @@ def build() -> tuple:
 
 
 def measure(folder: str) -> Seconds:
-    """Seconds of each round of each variant; all processes are loaded before the first, and wait while others work."""
+    """Measure the seconds of each round of each variant.
+
+    All processes load their models before the first round, and wait while the other variants work.
+    """
     context = multiprocessing.get_context("spawn")
     workers, gates = [], {}
     for name, (processes, threads) in VARIANTS.items():
@@ -88,7 +100,7 @@ def measure(folder: str) -> Seconds:
 
     def run_once(name: str) -> None:
         for gate in gates[name]:
-            gate.wait(timeout=600)  # a process that broke never comes
+            gate.wait(timeout=600)  # a process that failed never reaches the barrier
 
     seconds = interleaved({name: partial(run_once, name) for name in VARIANTS}, ROUNDS)
     for worker in workers:
@@ -97,14 +109,14 @@ def measure(folder: str) -> Seconds:
 
 
 def run() -> list[Row]:
-    """Rows for two processes of one thread against one process of one thread, and of two."""
+    """Measure two processes of one thread each, against one process of one thread and of two threads."""
     with tempfile.TemporaryDirectory() as folder:
-        # The first round also waits for all processes to load: it is left out.
+        # The first round also waits for all processes to load, so it is left out.
         seconds = {name: values[1:] for name, values in measure(folder).items()}
     typical = {name: median(values) for name, values in seconds.items()}
     setting = (
         f"Llama of {LAYERS} layers x {WIDTH}; {QUESTIONS} questions x {ANSWERS + 1} rows of {NEW_TOKENS} tokens, "
-        f"{PROMPT_TOKENS}-token prompts; loading left out, writing the store included; median ratio of {ROUNDS - 1} "
+        f"{PROMPT_TOKENS}-token prompts; without loading, including writing the store; median ratio of {ROUNDS - 1} "
         "interleaved rounds"
     )
     one, both = "one process, one thread", "one process, two threads"

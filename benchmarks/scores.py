@@ -1,4 +1,4 @@
-"""Baseline scores in batches against a loop over sets, as lm-polygraph computes them; and the bootstrap."""
+"""Baseline scores in batches, against a loop over sets as in lm-polygraph, and the time of the bootstrap."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def _normalised_laplacian(weights: np.ndarray) -> np.ndarray:
 
 
 def eigv_of_one(weights: np.ndarray) -> float:
-    """The sum of eigenvalues of one set, by the steps of lm-polygraph 0.7.0."""
+    """Compute the sum of eigenvalues of one set as lm-polygraph 0.7.0 does."""
     return sum(max(0, 1 - value) for value in scipy.linalg.eigh(_normalised_laplacian(weights), eigvals_only=True))
 
 
 def deg_of_one(weights: np.ndarray) -> float:
-    """The degree score of one set, by the steps of lm-polygraph 0.7.0."""
+    """Compute the degree score of one set as lm-polygraph 0.7.0 does."""
     return float(np.trace(len(weights) - np.diag(weights.sum(axis=1))) / len(weights) ** 2)
 
 
 def ecc_of_one(weights: np.ndarray) -> float:
-    """The eccentricity of one set, by the steps of lm-polygraph 0.7.0."""
+    """Compute the eccentricity of one set as lm-polygraph 0.7.0 does."""
     values, vectors = scipy.linalg.eigh(_normalised_laplacian(weights))
     return float(np.linalg.norm([np.linalg.norm(x - x.mean()) for x in vectors[:, values < 0.9].T]))
 
 
 def kle_of_one(weights: np.ndarray) -> float:
-    """Kernel language entropy of one set, by the steps of lm-polygraph 0.7.0, not scaled."""
+    """Compute the kernel language entropy of one set as lm-polygraph 0.7.0 does, without its scaling."""
     kernel = scipy.linalg.expm(-0.3 * (np.diag(weights.sum(axis=0)) - weights))
     scale = np.sqrt(np.diag(kernel))
     values = np.linalg.eig(kernel / np.outer(scale, scale) / len(kernel)).eigenvalues.real
@@ -58,13 +58,13 @@ def kle_of_one(weights: np.ndarray) -> float:
 
 
 def eigenscore_of_one(vectors: np.ndarray, centring: np.ndarray) -> float:
-    """EigenScore of one set, by the steps of lm-polygraph 0.7.0."""
+    """Compute the EigenScore of one set as lm-polygraph 0.7.0 does."""
     covariance = vectors @ centring @ vectors.T + 1e-3 * np.eye(len(vectors))
     return float(np.mean(np.log([max(value, 1e-10) for value in scipy.linalg.eigh(covariance, eigvals_only=True)])))
 
 
 def loop(function: Callable[[np.ndarray], float], sets: np.ndarray) -> Tensor:
-    """A function of one set on each, on one thread, which matrices so small are fastest on."""
+    """Apply a function of one set to each set, on one thread, which is fastest for matrices this small."""
     with threadpool_limits(1):
         return _loop(function, sets)
 
@@ -74,7 +74,11 @@ def _loop(function: Callable[[np.ndarray], float], sets: np.ndarray) -> Tensor:
 
 
 def vectors_of(records: list[AnswerSet], seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A made-up direction for each distinct text, about a centre of its set; [B, N, d] and [B, d]."""
+    """Draw synthetic vectors: a random direction for each distinct text, around the centre of its set.
+
+    Returns:
+        Vectors of the answers, [B, N, d], and of the scored answers, [B, d].
+    """
     rng = np.random.default_rng(seed)
     direction = {text: rng.normal(size=DIM) for record in records for text in record.answers}
     centre = rng.normal(size=(len(records), 1, DIM))
@@ -83,7 +87,7 @@ def vectors_of(records: list[AnswerSet], seed: int = 0) -> tuple[Tensor, Tensor]
 
 
 def compare(name: str, ours: Callable[[], Tensor], theirs: Callable[[], Tensor], sets: int, note: str) -> Row:
-    """One row: how many times the rate of a loop; both must agree."""
+    """Measure the speed-up of a batch over a loop, after checking that both give the same values."""
     difference = float((ours() - theirs()).abs().max())
     if not difference < 1e-6:
         raise AssertionError(f"{name}: the batch and the loop differ by {difference}")
@@ -100,7 +104,7 @@ def compare(name: str, ours: Callable[[], Tensor], theirs: Callable[[], Tensor],
 
 
 def run() -> list[Row]:
-    """Five scores against loops, all scores of a file that need no NLI model, and a bootstrap."""
+    """Measure five scores against loops, all scores that need no NLI model, and a bootstrap."""
     answers = triviaqa_answers()
     records = [record for record in map(parse_record, answers.rows) if len(record.answers) == ANSWERS]
     vectors, scored = vectors_of(records)
@@ -126,12 +130,18 @@ def run() -> list[Row]:
 
     def eigenscore() -> Tensor:
         for group in inputs.groups:
-            group.cache.clear()  # or the second round would find what the first computed
+            group.cache.clear()  # else the second round would reuse the results of the first
         return get_score("eigenscore").raw(inputs)
 
     one = partial(eigenscore_of_one, centring=centring)
     rows.append(
-        compare("eigenscore", eigenscore, partial(loop, one, wide), len(records), f"{note}, made-up vectors of {DIM}")
+        compare(
+            "eigenscore",
+            eigenscore,
+            partial(loop, one, wide),
+            len(records),
+            f"{note}, synthetic vectors of width {DIM}",
+        )
     )
     return [*rows, _all_scores(records, vectors, scored, note), _bootstrap()]
 
@@ -144,7 +154,7 @@ def _all_scores(records: list[AnswerSet], vectors: Tensor, scored: Tensor, note:
         for name in names:
             get_score(name).confidence(inputs)
 
-    every()  # NLTK is imported and words are stemmed
+    every()  # warm up: NLTK is imported and words are stemmed
     seconds = median(interleaved({"all": every}, 3)["all"])
     return Row(what=f"all {len(names)} scores of texts and vectors", value=seconds, unit="s", note=note)
 

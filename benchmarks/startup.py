@@ -1,4 +1,4 @@
-"""How long `sgpu --help` and `import sgpu_lightning` take."""
+"""Time of `sgpu --help` and of `import sgpu_lightning`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMPORT_SECONDS = 0.1
 
 
 def sgpu_command() -> list[str]:
-    """The installed command beside this Python, or the module where none is installed."""
+    """Find the installed command beside this Python; run the module if it is not installed."""
     script = Path(sys.executable).with_name("sgpu")
     return [str(script)] if script.exists() else [sys.executable, "-m", "sgpu_lightning"]
 
@@ -28,14 +28,14 @@ def _run(command: Sequence[str]) -> None:
 
 
 def run() -> list[Row]:
-    """Two rows: the whole process for the help text, and the import alone."""
+    """Measure the whole process that prints the help text, and the import alone."""
     commands = {
         "help": [*sgpu_command(), "--help"],
         "import": [sys.executable, "-c", "import sgpu_lightning"],
         "bare": [sys.executable, "-c", "pass"],
     }
     for command in commands.values():
-        _run(command)  # once, so that byte code and disk caches are there
+        _run(command)  # once, to fill the byte-code and disk caches
     seconds = interleaved({name: partial(_run, command) for name, command in commands.items()}, ROUNDS)
     net = median(seconds["import"]) - median(seconds["bare"])
     details = summary(seconds)
@@ -53,7 +53,7 @@ def run() -> list[Row]:
             value=net,
             unit="s",
             at_most=IMPORT_SECONDS,
-            note=f"`python -c` with the import less `python -c pass` ({median(seconds['bare']):.3f} s), "
+            note=f"`python -c` with the import minus `python -c pass` ({median(seconds['bare']):.3f} s), "
             f"medians of {ROUNDS}",
             details=details,
         ),

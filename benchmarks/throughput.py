@@ -1,4 +1,4 @@
-"""P(correct) from vectors in memory: features and the frozen GP."""
+"""Throughput of P(correct) from vectors in memory: features and the frozen GP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ FIT_SETS = 2000
 
 
 def synthetic_batch(sets: int, seed: int = 0) -> AnswerBatch:
-    """Answers around a centre of their set, from near agreement to none; the label goes with agreement."""
+    """Draw a batch of synthetic answer sets.
+
+    The answers of a set lie around a centre, from near agreement to none. The probability of label 1 is the agreement.
+
+    Args:
+        sets: Number of answer sets.
+        seed: Random seed.
+    """
     generator = torch.Generator().manual_seed(seed)
     agreement = torch.rand(sets, generator=generator)
     centre = torch.randn(sets, DIM, generator=generator)
@@ -36,7 +43,12 @@ def synthetic_batch(sets: int, seed: int = 0) -> AnswerBatch:
 
 
 def synthetic_texts(agreement: Tensor, generator: torch.Generator) -> TextBatch:
-    """Texts that are equal to the scored one as often as the answers agree, and share no word where they are not."""
+    """Draw texts: the probability that an answer equals the scored answer is the agreement; others share no word.
+
+    Args:
+        agreement: Agreement of each set, [B].
+        generator: Random generator.
+    """
     sets = len(agreement)
     equal = torch.rand(sets, ANSWERS, generator=generator) < agreement.unsqueeze(1)
     own = torch.where(equal, 0, torch.arange(1, ANSWERS + 1))
@@ -50,7 +62,7 @@ def synthetic_texts(agreement: Tensor, generator: torch.Generator) -> TextBatch:
 
 
 def fitted_module(batch: AnswerBatch) -> SGPUModule:
-    """The default module without a learned kernel: prediction costs the same however well it is fitted."""
+    """Make the default module without learning its kernel: the cost of prediction does not depend on the fit."""
     module = SGPUModule()
     with torch.no_grad():
         features: Tensor = module.features(batch)
@@ -61,13 +73,13 @@ def fitted_module(batch: AnswerBatch) -> SGPUModule:
 
 
 def predict_in_chunks(module: SGPUModule, chunks: list[AnswerBatch]) -> None:
-    """P(correct) of every chunk."""
+    """Predict P(correct) for every chunk."""
     for chunk in chunks:
         module(chunk)
 
 
 def measure(module: SGPUModule, batch: AnswerBatch) -> dict[int, list[float]]:
-    """Sets per second in every round, for each chunk size."""
+    """Measure the sets per second in every round, for each chunk size."""
     cut = {size: [batch.take(rows) for rows in torch.arange(len(batch)).split(size)] for size in CHUNKS}
     variants: dict[str, Callable[[], object]] = {
         str(size): partial(predict_in_chunks, module, chunks) for size, chunks in cut.items()
@@ -78,7 +90,7 @@ def measure(module: SGPUModule, batch: AnswerBatch) -> dict[int, list[float]]:
 
 
 def run() -> list[Row]:
-    """One row: the best chunk size by its median round, at torch's default number of threads."""
+    """Measure the chunk size with the best median round, at torch's default number of threads."""
     threads = torch.get_num_threads()
     module = fitted_module(synthetic_batch(FIT_SETS, seed=1))
     batch = synthetic_batch(SETS)

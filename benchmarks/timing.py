@@ -1,4 +1,4 @@
-"""Timing that holds on a machine with other work: interleaved rounds, best or median."""
+"""Timing that is robust on a busy machine: interleaved rounds, of which the best or the median is taken."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ Seconds = dict[str, list[float]]
 
 
 def seconds_of(action: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
+    """Measure the wall-clock seconds of one call."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def interleaved(variants: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
-    """Time all variants round after round, every other round backwards, so that a slow spell meets all of them.
+    """Time all variants in rounds. Every other round is in reverse order, so that a slow period affects all variants.
 
     Args:
-        variants: What to time, by name.
-        rounds: How often each is timed; nothing is thrown away, so warm up before.
+        variants: The calls to time, by name.
+        rounds: Number of timings of each variant; none is discarded, so warm up before.
     """
     seconds: Seconds = {name: [] for name in variants}
     for turn in range(rounds):
@@ -32,12 +32,12 @@ def interleaved(variants: Mapping[str, Callable[[], object]], rounds: int) -> Se
 
 
 def times_slower(seconds: Seconds, one: str, other: str) -> float:
-    """How many times longer ``one`` took than ``other``: the median over rounds of their ratio within a round."""
+    """Compute how many times longer ``one`` took than ``other``: the median over rounds of the ratio within a round."""
     return median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
 
 
 def summary(seconds: Seconds) -> dict[str, dict[str, float | int]]:
-    """Best, median and number of timings of each variant, JSON-ready."""
+    """Summarise each variant by its best and median time and the number of timings, ready for JSON."""
     return {
         name: {"best_s": min(values), "median_s": median(values), "repetitions": len(values)}
         for name, values in seconds.items()

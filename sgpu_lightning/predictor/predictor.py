@@ -1,4 +1,4 @@
-"""A predictor people can carry: load it anywhere, score anything."""
+"""The portable predictor: load it, score answer sets with it, save it."""
 
 from __future__ import annotations
 
@@ -43,19 +43,18 @@ from sgpu_lightning.predictor.scoring import (
 if TYPE_CHECKING:
     from sgpu_lightning.predictor.wrap import WrappedModel
 
-_FINGERPRINT = 64  # characters of a folder's SHA-256, which is no revision on a hub
-
 
 class SGPUPredictor:
     """Gives the probability that an answer is right, from how much sampled answers disagree.
 
-    Load one with `from_pretrained`. Nothing in its folder is run: tensors come from safetensors, all else from JSON.
+    Load a predictor with `from_pretrained`. No code in its folder is run: tensors are read from safetensors, everything
+    else from JSON.
 
     Args:
-        config: What the predictor is.
-        model: Its tensors.
-        encoder: Gives vectors of texts, where the predictor takes an encoder's; None: the one that the config names,
-            loaded when it is first needed.
+        config: The predictor's config.
+        model: The frozen predictor.
+        encoder: Encoder of texts, for a predictor that takes an encoder's vectors; None for the encoder that the config
+            names, which is loaded when it is first needed.
 
     Raises:
         PredictorError: If the encoder is not the one that the predictor was fitted with.
@@ -64,9 +63,7 @@ class SGPUPredictor:
     def __init__(self, config: PredictorConfig, model: FrozenPredictor, encoder: Encoder | None = None) -> None:
         self.config = config
         self.model = model
-        self._encoder: RememberingEncoder | None = None
-        if encoder is not None:
-            self._take(encoder)
+        self._encoder = None if encoder is None else checked_encoder(encoder, config)
 
     @classmethod
     def from_pretrained(
@@ -76,32 +73,31 @@ class SGPUPredictor:
 
         Args:
             name: A folder written by `save_pretrained` or ``sgpu export``, or a hub id ``owner/name``.
-            revision: Branch, tag or commit of a hub id.
-            encoder: The encoder itself, its folder or its hub id; None: the one that the config names.
+            revision: Branch, tag or commit of a hub id; None for the default branch.
+            encoder: The encoder itself, its folder or its hub id; None for the encoder that the config names.
 
         Raises:
-            PredictorError: If there is none, or it is damaged, tampered with or of a newer format.
+            PredictorError: If there is no predictor, or it is damaged, tampered with or of a newer format.
         """
-        folder = find_folder(name, revision)
-        config = PredictorConfig.from_bytes(read_file(folder, CONFIG), str(folder / CONFIG))
-        model = from_bytes(read_file(folder, WEIGHTS), config, str(folder / WEIGHTS))
-        return cls(config, model, _load_encoder(encoder) if isinstance(encoder, str) else encoder)
+        config, model = read_predictor(find_folder(name, revision))
+        return cls(config, model, load_encoder(encoder) if isinstance(encoder, str) else encoder)
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the predictor with its card into a new folder, which appears only when it is whole.
+        """Write the predictor with its model card into a new folder. The folder appears only when it is complete.
 
         Args:
             folder: The folder.
-            overwrite: Whether to replace a predictor that is there.
+            overwrite: Whether an existing predictor may be replaced.
 
         Raises:
-            PredictorError: If there is one, or the folder holds other files.
+            PredictorError: If the folder holds a predictor and ``overwrite`` is false, or it holds other files.
         """
-        from sgpu_lightning.predictor.card import calibration_picture, model_card
+        from sgpu_lightning.predictor.artefact.calibration_plot import calibration_plot
+        from sgpu_lightning.predictor.artefact.card import model_card
 
-        picture = calibration_picture(self.config)
+        picture = calibration_plot(self.config)
         weights = to_bytes(self.model)
-        # A predictor written by an earlier version has other names for some tensors and settings.
+        # A predictor written by an earlier version may have used other names for some tensors and settings.
         config = replace(self.config, gp=self.model.gp.settings, weights_sha256=hashlib.sha256(weights).hexdigest())
         files = {
             CONFIG: config.to_json().encode(),
@@ -111,14 +107,22 @@ class SGPUPredictor:
         write_folder(Path(folder), files | ({PICTURE: picture} if picture else {}), overwrite=overwrite)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, revision: str | None = None) -> str:
-        """Upload the predictor with its card to the hub; see `sgpu_lightning.predictor.hub.push_folder`.
+        """Upload the predictor with its model card to the hub.
+
+        Args:
+            repo_id: Hub id ``owner/name``; the repository is created if it does not exist.
+            private: Whether a newly created repository is private.
+            revision: Branch; None for the main branch.
 
         Returns:
-            Where it is.
+            URL of the uploaded commit.
+
+        Raises:
+            PredictorError: If the hub refuses the upload.
         """
         import tempfile
 
-        from sgpu_lightning.predictor.hub import push_folder
+        from sgpu_lightning.predictor.artefact.hub import push_folder
 
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "predictor"
@@ -126,24 +130,23 @@ class SGPUPredictor:
             return push_folder(folder, repo_id, private=private, revision=revision)
 
     def __repr__(self) -> str:
-        made_by, count = describe_specs(self.config.vectors), describe_count(self.config)
+        made_by, count = describe_specs(self.config.vectors), self.config.describe_num_answers()
         return f"SGPUPredictor('{self.config.title}': {made_by}; {count})"
 
     @property
     def is_black_box(self) -> bool:
-        """Whether it takes an encoder's vectors of texts; if not, a model's hidden states."""
-        return self.config.vectors[0].kind == "encoder"
+        """Whether the predictor uses an encoder's vectors of texts rather than a model's hidden states."""
+        return self.config.is_black_box
 
     @property
     def encoder(self) -> RememberingEncoder:
-        """The encoder, loaded when first needed; vectors of the texts used last are remembered in memory.
+        """The encoder, loaded at the first access. Vectors of the most recently used texts are kept in memory.
 
         Raises:
-            PredictorError: If the predictor takes hidden states, or names an encoder that can only be given by hand.
+            PredictorError: If the predictor takes hidden states, or its encoder has to be given explicitly.
         """
         if self._encoder is None:
-            self._take(self._named_encoder())
-        assert self._encoder is not None
+            self._encoder = checked_encoder(named_encoder(self.config), self.config)
         return self._encoder
 
     @overload
@@ -171,41 +174,36 @@ class SGPUPredictor:
     def score(
         self, answers: Any, *, greedy: Any = None, question: Any = None, vectors: Any = None, **more: Any
     ) -> Score | list[Score]:
-        """P(correct) of one answer set or of many.
+        """Compute P(correct) of one answer set or of several.
 
         Args:
-            answers: The sampled answers of one set; or a list of such lists; or records (docs/record.md), a
-                ``datasets.Dataset`` of them included, whose ``id`` may be absent.
-            greedy: The greedy answer, which is then the scored one; of several sets, one for each.
-            question: The question; likewise.
-            vectors: The answers' vectors, where they are at hand; of several sets, one for each. Hidden states must be
-                given; where an encoder's are not, the texts are embedded.
-            **more: Further keys of a record, such as ``logprobs``; likewise.
+            answers: The sampled answers of one set; or a list of such lists; or records (docs/record.md) whose ``id``
+                may be absent, for example a ``datasets.Dataset``.
+            greedy: The greedy answer, which is then the scored answer; for several sets, one for each.
+            question: The question; for several sets, one for each.
+            vectors: Vectors of the answers; for several sets, one entry for each. Hidden states must be given. If an
+                encoder's vectors are not given, the texts are embedded.
+            **more: Further keys of a record, such as ``logprobs``; for several sets, one list per key.
 
         Returns:
-            A score; for several sets a list, in their order.
+            A score; for several sets a list of scores in their order.
 
         Raises:
-            RecordError: If a set is not as it should be, or has fewer or more answers than the predictor takes.
-            VectorError: If a vector is not finite, or zero.
-            PredictorError: If vectors are missing, or of another kind than the predictor was fitted on.
+            RecordError: If a set is invalid, or has fewer or more answers than the predictor takes.
+            VectorError: If a vector is zero or not finite.
+            PredictorError: If vectors are missing, or are of another kind than the predictor was fitted on.
         """
         single, records = records_of(answers, {"greedy": greedy, "question": question, **more})
         check = record_check(self.config)
         for i, record in enumerate(records):
             check(record, f"answer set {i}")
         given = [vectors] if single and vectors is not None else vectors
-        parts = range(0, len(records), CHUNK)
         scores = [
-            Score(**{key: row[key] for key in Score.__dataclass_fields__})
-            for start in parts
-            for row in score_rows(
-                self.model,
-                self.config,
-                self._source(records[start : start + CHUNK], given and given[start : start + CHUNK]),
-            )
+            Score.from_row(row)
+            for part in memory_parts(records, given, self.config, lambda: self.encoder)
+            for row in score_rows(self.model, self.config, part)
         ]
-        warn_of_share(sum(score.unlike_training for score in scores), len(scores), self.config)
+        warn_if_unlike(sum(score.unlike_training for score in scores), len(scores), self.config)
         return scores[0] if single else scores
 
     def score_file(
@@ -214,24 +212,24 @@ class SGPUPredictor:
         """Score an answer file or a store of any size in bounded memory.
 
         Args:
-            path: A .jsonl, .jsonl.gz or .parquet file, or a store.
-            on_error: ``raise`` at a bad record, or ``skip`` it.
-            skipped: Collects what ``skip`` leaves out.
+            path: A .jsonl, .jsonl.gz or .parquet file, or a store's folder.
+            on_error: What to do with a bad record: ``raise`` an error, or ``skip`` it.
+            skipped: Collects the records that ``skip`` leaves out.
 
         Yields:
-            A row for each answer set, in order: the keys of ``sgpu predict`` without ``held_out``, which a predictor
-            cannot know, and ``unlike_training``. After the last, a warning where many sets look unlike the training
-            sets.
+            A row for each answer set, in order: the keys of ``sgpu predict`` except ``held_out``, which is unknown to a
+            predictor, and ``unlike_training``. After the last row, `UnlikeTrainingWarning` is issued if many sets look
+            unlike the training sets.
         """
         unlike = sets = 0
-        for source in self._parts(Path(path), on_error, skipped or Skipped()):
-            for row in score_rows(self.model, self.config, source):
+        for part in path_parts(Path(path), self.config, lambda: self.encoder, on_error, skipped or Skipped()):
+            for row in score_rows(self.model, self.config, part):
                 unlike, sets = unlike + row["unlike_training"], sets + 1
                 yield row
-        warn_of_share(unlike, sets, self.config)
+        warn_if_unlike(unlike, sets, self.config)
 
     def wrap(self, model: Any, processor: Any, **options: Any) -> WrappedModel:
-        """Join the predictor to a model: ask once, get the answer with its P(correct).
+        """Join the predictor to a model, which then gives each answer with its P(correct).
 
         Args:
             model: A causal language model or a vision-language model of transformers.
@@ -241,49 +239,3 @@ class SGPUPredictor:
         from sgpu_lightning.predictor.wrap import WrappedModel
 
         return WrappedModel(self, model, processor, **options)
-
-    def _source(self, records: list[AnswerSet], vectors: Sequence[SetVectors] | None) -> ReadySource:
-        if vectors is not None:
-            return ready_source(records, vectors, self.config)
-        if not self.is_black_box:
-            raise PredictorError(
-                f"this predictor takes hidden states ({self.config.vectors[0].describe()}), not texts: give vectors, "
-                "score a store made by 'sgpu sample', or wrap(model, processor)"
-            )
-        return embedded(records, self.encoder, questions=needs_questions(self.config))
-
-    def _parts(self, path: Path, on_error: OnError, skipped: Skipped) -> Iterator[ReadySource]:
-        if path.is_dir():
-            return store_parts(path, self.config, (lambda: self.encoder) if self.is_black_box else None)
-        if not self.is_black_box:
-            raise PredictorError(
-                f"{path}: this predictor takes hidden states ({self.config.vectors[0].describe()}), which an answer "
-                "file does not hold: give a store made by 'sgpu sample'"
-            )
-        return file_parts(path, self.config, lambda: self.encoder, on_error, skipped)
-
-    def _take(self, encoder: Encoder) -> None:
-        from sgpu_lightning.embedding.embed_answers import encoder_spec
-        from sgpu_lightning.predictor.scoring import require_vectors
-
-        require_vectors(self.config, (encoder_spec(encoder),))
-        self._encoder = RememberingEncoder(encoder)
-
-    def _named_encoder(self) -> Encoder:
-        spec = self.config.vectors[0]
-        if spec.kind != "encoder":
-            raise PredictorError(f"this predictor takes no encoder's vectors, but {spec.describe()}")
-        # A config may come from anywhere: it does not say which folder of this machine is read.
-        revision = spec.revision if spec.revision and len(spec.revision) != _FINGERPRINT else None
-        if spec.source != OFFLINE_ENCODER and (revision is None or not is_hub_name(spec.source)):
-            raise PredictorError(
-                f"the predictor was fitted with the encoder in a folder named '{spec.source}': give that folder "
-                "(--encoder FOLDER, or encoder= in Python)"
-            )
-        return _load_encoder(spec.source, revision)
-
-
-def _load_encoder(name: str, revision: str | None = None) -> Encoder:
-    from sgpu_lightning.embedding.encoder import SentenceTransformerEncoder
-
-    return SentenceTransformerEncoder(name, revision=revision)

@@ -1,35 +1,44 @@
-"""A model that gives each answer with its P(correct)."""
+"""A transformers model joined to a predictor: it gives each answer with its P(correct)."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.vectors import VectorSpec
-from sgpu_lightning.predictor.config import PredictorError
-from sgpu_lightning.predictor.given import SetVectors
-from sgpu_lightning.predictor.scoring import Score, describe_count
+from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
+from sgpu_lightning.predictor.predictor_errors import PredictorError
+from sgpu_lightning.predictor.scoring.score_rows import Score
+from sgpu_lightning.predictor.scoring.vectors_input import SetVectors
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.outcome import Sampled
 from sgpu_lightning.sampling.recording.hooks import decoder_layers
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks.question import Question
 
-if TYPE_CHECKING:
-    from sgpu_lightning.predictor.predictor import SGPUPredictor
+
+class Scorer(Protocol):
+    """The part of `SGPUPredictor` that `WrappedModel` uses."""
+
+    config: PredictorConfig
+
+    def score(self, answers: Sequence[AnswerSet], *, vectors: Sequence[SetVectors] | None = None) -> list[Score]:
+        """Score answer sets; see `SGPUPredictor.score`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's answer and how likely it is right.
+    """A model's answer and its score.
 
     Args:
         answer: The greedy answer.
-        score: What is predicted for it.
+        score: The prediction for it.
         record: The question with the sampled answers.
     """
 
@@ -44,50 +53,54 @@ class Reply:
 
 
 class WrappedModel:
-    """A model of transformers joined to a predictor; made by `SGPUPredictor.wrap`.
+    """A transformers model joined to a predictor, as made by `SGPUPredictor.wrap`.
 
-    Each question is sampled, and for a white-box predictor its hidden states recorded: at the layer as deep in this
-    model as the predictor's was in its own, by the predictor's token rule.
+    The model's answers to each question are sampled. For a white-box predictor its hidden states are recorded as well,
+    by the predictor's token rule, at the layer whose relative depth is that of the predictor's layer in its own model.
 
     Args:
-        predictor: Gives P(correct).
+        predictor: The predictor.
         model: A causal language model or a vision-language model.
         processor: Its tokenizer or processor.
-        **options: Further arguments of `HuggingFaceSampler`.
+        **options: Further arguments of `HuggingFaceSampler`, except ``layers`` and ``token``. By default as many
+            answers are sampled as `SamplingSettings` says, within the predictor's range.
 
     Raises:
-        PredictorError: If the settings ask for fewer or more answers than the predictor takes.
-        SamplingError: If the model is no causal language model.
+        PredictorError: If the settings ask for fewer or more answers than the predictor takes, or an option is given
+            that the predictor determines.
+        SamplingError: If the model is not a causal language model.
     """
 
-    def __init__(self, predictor: SGPUPredictor, model: Any, processor: Any, **options: Any) -> None:
+    def __init__(self, predictor: Scorer, model: Any, processor: Any, **options: Any) -> None:
         fewest, most = predictor.config.num_answers
         settings: SamplingSettings = options.pop("settings", None) or SamplingSettings()
         if settings == SamplingSettings():
             settings = replace(settings, num_answers=min(max(settings.num_answers, fewest), most))
         if not fewest <= settings.num_answers <= most:
             raise PredictorError(
-                f"num_answers: expected {describe_count(predictor.config)}, which this predictor was fitted on, got "
-                f"{settings.num_answers}"
+                f"num_answers: expected {predictor.config.describe_num_answers()}, which this predictor was fitted on, "
+                f"got {settings.num_answers}"
             )
-        if taken := {"layers", "token"} & options.keys():
-            raise PredictorError(f"{', '.join(sorted(taken))}: expected nothing, the predictor says which it takes")
-        specs = () if predictor.is_black_box else predictor.config.vectors
+        if fixed := sorted({"layers", "token"} & options.keys()):
+            raise PredictorError(
+                f"{', '.join(fixed)}: expected no value, since the predictor determines it; leave it out"
+            )
+        specs = () if predictor.config.is_black_box else predictor.config.vectors
         layers = [layer_in(spec, len(decoder_layers(model))) for spec in specs]
         token = specs[0].token or "last" if specs else "last"
         self.predictor = predictor
         self.sampler = HuggingFaceSampler(model, processor, settings, layers=layers, token=token, **options)
 
     def ask(self, question: str, *, image: Any = None, context: str | None = None) -> Reply:
-        """Ask once.
+        """Sample answers to a question and score the greedy one.
 
         Args:
             question: The question.
-            image: Path of the image it is about, or a PIL image.
-            context: A passage it is about.
+            image: The image that the question is about, as a path or a PIL image; None for none.
+            context: A passage that the question is about; None for none.
 
         Raises:
-            QuestionError: If it cannot be put to the model.
+            QuestionError: If the model cannot be asked the question.
         """
         with _image_path(image) as path:
             asked = Question(id="question", question=question, context=context, image=path)
@@ -97,7 +110,7 @@ class WrappedModel:
         return Reply(record.greedy or "", score, record)
 
     def _vectors(self, sampled: Sampled) -> list[SetVectors] | None:
-        if self.predictor.is_black_box:
+        if self.predictor.config.is_black_box:
             return None
         import torch
 
@@ -118,10 +131,18 @@ class WrappedModel:
 
 
 def layer_in(spec: VectorSpec, num_layers: int) -> int:
-    """The layer of a model of ``num_layers`` blocks that is as deep as the one a predictor was fitted on."""
+    """Find the layer at the same relative depth as the one that a predictor was fitted on.
+
+    Args:
+        spec: Origin of the vectors that the predictor was fitted on.
+        num_layers: Number of decoder layers of the model at hand.
+
+    Returns:
+        The layer's index.
+    """
     if not spec.num_layers or spec.layer is None or spec.num_layers == num_layers:
         return spec.layer if spec.layer is not None else num_layers // 2
-    # The middle one, the default, is num_layers // 2 whatever the number.
+    # The middle layer, the default, maps to the middle layer: rounding the relative depth may miss it by one.
     if spec.layer == spec.num_layers // 2:
         return num_layers // 2
     return min(round(spec.layer / spec.num_layers * num_layers), num_layers - 1)
@@ -134,7 +155,7 @@ def _image_path(image: Any) -> AbstractContextManager[str | None]:
 
 
 class _SavedImage:
-    """A PIL image as a file, which is what questions name."""
+    """A PIL image saved to a temporary file, since a question refers to its image by path."""
 
     def __init__(self, image: Any) -> None:
         self._image = image

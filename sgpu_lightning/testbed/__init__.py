@@ -1,4 +1,4 @@
-"""Tiny models trained from scratch in seconds: the offline demo and the tests' fixtures."""
+"""Tiny models trained from scratch in seconds, for the offline demo and as fixtures of the tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sgpu_lightning.tasks.benchmarks.digit_questions import digit_questions
 from sgpu_lightning.testbed.language import build_language_model
 from sgpu_lightning.testbed.lexicon import meaning
 from sgpu_lightning.testbed.mentions import corpus
-from sgpu_lightning.testbed.vision import build_vision_model
+from sgpu_lightning.testbed.vision_model import build_vision_model
 from sgpu_lightning.testbed.world import World, make_world, questions, write_questions
 
 __all__ = [

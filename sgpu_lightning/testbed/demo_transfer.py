@@ -1,4 +1,4 @@
-"""The demo's transfer: from one tiny model to another, and from text to vision-language."""
+"""The demo's transfer: between the two language models, and from a language model to the vision-language model."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _SHOWN = (("AUROC", "auroc", (IN_DOMAIN, ZERO_SHOT, ALIGNED)), ("ECE", "ece", (I
 def demo_transfer(stores: Mapping[str, Path]) -> dict[str, TransferResult]:
     """Fit on each pair's first model and evaluate on its second, white-box and black-box.
 
-    The language models were asked the same questions: each fold is evaluated by a fit without its questions.
+    The language models were asked the same questions, so each fold is evaluated by a fit without that fold's questions.
 
     Args:
-        stores: Folders of the stores, by model.
+        stores: Folders of the answer stores, by model.
 
     Returns:
-        By source, target and setting, in words.
+        The results, by a description of source, target and setting such as ``small to large, white-box``.
     """
     results = {}
     for setting, encoder in VECTORS.items():
@@ -57,7 +57,11 @@ def demo_transfer(stores: Mapping[str, Path]) -> dict[str, TransferResult]:
 
 
 def transfer_table(results: Mapping[str, TransferResult]) -> Table:
-    """One row for each transfer: ranking and calibration beside those of a fit on the target itself."""
+    """Make a table of ranking and calibration for each transfer, beside those of a fit on the target itself.
+
+    Args:
+        results: The results of `demo_transfer`.
+    """
     from rich.table import Table
 
     table = Table()

@@ -1,6 +1,7 @@
 """The words of the toy world: names, and relations with their values and phrasings.
 
-All of it is ordinary English, so that a sentence encoder puts two phrasings of one value closer than two values.
+The words are ordinary English, so that a sentence encoder places two phrasings of one value closer together than two
+different values.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One thing that can be known about a person.
+    """A kind of fact about a person.
 
     Args:
         name: Short name, used in question ids.
-        questions: Ways to ask, with ``{name}`` for the person.
-        answers: Ways to answer, with ``{value}`` and, where grammar needs it, ``{article}`` ("a" or "an").
+        questions: Question templates, with ``{name}`` for the person.
+        answers: Answer templates, with ``{value}`` and, where grammar needs it, ``{article}`` ("a" or "an").
         values: The possible values, each one word.
     """
 
@@ -25,7 +26,7 @@ class Relation:
     values: tuple[str, ...]
 
     def phrasings(self, value: str) -> tuple[str, ...]:
-        """Every wording of ``value``, the bare one first."""
+        """All wordings of a value; the first is the bare value."""
         article = "an" if value[0] in "aeiou" else "a"
         return tuple(template.format(value=value, article=article) for template in self.answers)
 
@@ -122,7 +123,7 @@ SURNAMES: tuple[str, ...] = _words(
 
 
 def meaning(answer: str) -> str | None:
-    """The value an answer gives, whatever its wording; None where it is no phrasing of any value."""
+    """The value that an answer states, whatever its wording; None if it is not a phrasing of any value."""
     return _MEANINGS.get(answer.strip())
 
 

@@ -1,4 +1,4 @@
-"""The corpus a toy model learns from: questions about the world's facts, asked and answered in passing."""
+"""The training corpus of a toy language model: questions about the world's facts with answers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sgpu_lightning.testbed.lexicon import RELATIONS
 from sgpu_lightning.testbed.world import Fact, World
 
 MENTIONS = 6_000
-# Bare answers are the most usual ones, but no wording is rare: samples of a known fact differ in wording.
+# Bare answers are the most frequent, but no wording is rare, so sampled answers about a known fact differ in wording.
 PHRASING_WEIGHTS = (4, 3, 2, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One place in the corpus where a fact is asked for and answered.
+    """A question about a fact with its answer, as it stands in the corpus.
 
     Args:
-        fact: What it is about; the answer may give the rumour.
-        question: The question as worded here.
-        answer: The answer as worded here.
+        fact: The fact; the answer may state its rumour.
+        question: The question in the wording used here.
+        answer: The answer in the wording used here.
     """
 
     fact: Fact
@@ -30,11 +30,13 @@ class Mention:
 
 
 def corpus(world: World, mentions: int = MENTIONS) -> list[Mention]:
-    """Draw the training corpus: each mention picks a fact by exposure, then truth or rumour, then the wording.
+    """Draw the training corpus.
+
+    For each mention a fact is drawn by its person's exposure, then the true value or the rumour, then the wording.
 
     Args:
-        world: What is talked about.
-        mentions: Length of the corpus; the rarest facts may get none.
+        world: The world that the corpus is about.
+        mentions: Number of mentions in the corpus; the rarest facts may not occur.
     """
     rng = random.Random(f"corpus {world.seed}")
     weights = [fact.person.exposure for fact in world.facts]
@@ -42,13 +44,13 @@ def corpus(world: World, mentions: int = MENTIONS) -> list[Mention]:
 
 
 def _draw_mention(rng: random.Random, fact: Fact) -> Mention:
-    told = fact.rumour if fact.rumour is not None and rng.random() < fact.rumour_share else fact.value
-    answer = rng.choices(fact.relation.phrasings(told), PHRASING_WEIGHTS)[0]
+    value = fact.rumour if fact.rumour is not None and rng.random() < fact.rumour_proportion else fact.value
+    answer = rng.choices(fact.relation.phrasings(value), PHRASING_WEIGHTS)[0]
     return Mention(fact, rng.choice(fact.relation.questions).format(name=fact.person.name), answer)
 
 
 def wordings(world: World) -> Iterator[str]:
-    """Every question and answer that can be worded in this world, mentioned or not; some come up repeatedly."""
+    """Yield every possible question and answer of this world, whether mentioned or not; some are repeated."""
     for fact in world.facts:
         yield from (template.format(name=fact.person.name) for template in fact.relation.questions)
     for relation in RELATIONS:

@@ -1,4 +1,4 @@
-"""A word-level tokenizer with a chat template, so that a toy model is asked exactly as a real chat model is."""
+"""A word-level tokenizer with a chat template, so that a toy model is prompted exactly like a real chat model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 USER, ASSISTANT = "<user>", "<assistant>"
 
-# A system message is left out: the model has never seen one, and its words would be unknown ones.
+# System messages are omitted: the model was not trained on any, and their words would be unknown tokens.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     f"{{% if message['role'] == 'user' %}}{USER}{{{{ message['content'] | trim }}}}"
@@ -24,12 +24,12 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Build a tokenizer with one token for each word, and one for each punctuation mark, of ``texts``.
+    """Build a tokenizer with one token for each word and each punctuation mark in some texts.
 
-    Spaces belong to the word after them, so decoding gives back the text as it was.
+    A space belongs to the word after it, so decoding restores the text exactly.
 
     Args:
-        texts: Everything the tokenizer must know; any other word becomes ``<unk>``.
+        texts: Texts that hold the whole vocabulary; any other word becomes ``<unk>``.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -54,5 +54,5 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def chat(mention: Mention) -> list[dict[str, str]]:
-    """The mention as the messages that ``apply_chat_template`` takes."""
+    """Convert a mention to messages for ``apply_chat_template``."""
     return [{"role": "user", "content": mention.question}, {"role": "assistant", "content": mention.answer}]

@@ -1,4 +1,4 @@
-"""Training a toy model on its corpus: plain AdamW on one thread, for a number of steps."""
+"""Training of a toy model on its corpus: plain AdamW on one thread, for a fixed number of steps."""
 
 from __future__ import annotations
 
@@ -21,18 +21,27 @@ _IGNORED = -100
 
 
 def encode(mentions: list[Mention], tokenizer: PreTrainedTokenizerFast) -> tuple[Tensor, Tensor]:
-    """Turn the corpus into padded tokens and training targets.
+    """Convert the corpus to padded token ids and training targets.
+
+    Args:
+        mentions: The corpus.
+        tokenizer: The model's tokenizer.
 
     Returns:
-        Token ids and targets, both [mentions, T] and right-padded. A target is the next token where that is part of
-        the answer or its end, and -100 elsewhere: the model learns to answer, not to ask.
+        Token ids and targets, both [mentions, T] and right-padded. A target is the next token if that belongs to the
+        answer or ends it, and -100 elsewhere: the model is trained to answer, not to ask.
     """
     rows: Any = tokenizer.apply_chat_template([chat(mention) for mention in mentions], tokenize=False)
     return encode_chats(rows, tokenizer)
 
 
 def encode_chats(rows: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[Tensor, Tensor]:
-    """As `encode`, of questions and answers already in the form of the chat template, special tokens and all."""
+    """Convert questions and answers to token ids and training targets, as `encode` does.
+
+    Args:
+        rows: Texts formatted by the chat template, special tokens included.
+        tokenizer: The model's tokenizer.
+    """
     ids = tokenizer(rows, padding=True, padding_side="right", return_tensors="pt")["input_ids"]
     tokens, following = ids[:, :-1], ids[:, 1:]
     answering = (tokens == tokenizer.convert_tokens_to_ids(ASSISTANT)).cumsum(dim=1).bool()
@@ -48,14 +57,17 @@ def train(
     *,
     images: Tensor | None = None,
 ) -> None:
-    """Train in place for a number of steps, not seconds, so that a busy machine changes nothing but the time.
+    """Train a model in place.
+
+    Training takes a number of steps rather than seconds, so the load of the machine does not change the result.
 
     Args:
-        model: Trained on the CPU, left in eval mode.
-        data: Tokens and targets, [mentions, T] each.
-        learning_rate: AdamW's; reached after a short warm-up, falls linearly towards zero.
+        model: The model; it is trained on the CPU and left in eval mode.
+        data: Token ids and targets, [mentions, T] each.
+        learning_rate: AdamW's peak learning rate; it is reached after a short warm-up and falls linearly towards zero.
         steps: Number of batches of `BATCH_SIZE` mentions.
-        images: For a vision-language model: grey values, uint8 [mentions, S, S], one image for each mention.
+        images: Grey values for a vision-language model, uint8 [mentions, S, S], one image for each mention; None for
+            a language model.
     """
     import torch
     from torch.nn import functional as F
@@ -84,10 +96,10 @@ def train(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread, and put the number back.
+    """Run torch on one thread, and restore the number of threads afterwards.
 
-    Matrices this small gain next to nothing from a second thread, while on a busy machine the threads' waiting for
-    one another costs up to tenfold. It also makes the result independent of the number of cores.
+    Matrices this small gain almost nothing from a second thread, while on a busy machine threads that wait for one
+    another take up to ten times as long. One thread also makes the result independent of the number of cores.
     """
     import torch
 
@@ -100,7 +112,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _batches(mentions: int, steps: int) -> Iterator[Tensor]:
-    """Yield the rows of ``steps`` batches, reshuffling whenever the corpus has been gone through."""
+    """Yield the row indices of ``steps`` batches, reshuffling the corpus after each pass."""
     import torch
 
     order = torch.empty(0, dtype=torch.long)

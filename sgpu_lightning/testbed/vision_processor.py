@@ -1,4 +1,4 @@
-"""What stands before the toy vision-language model: words and pixels in, LLaVA's tokens and values out."""
+"""Processor of the toy vision-language model: converts texts and images to LLaVA's token ids and pixel values."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 IMAGE = "<image>"
 PATCH_SIZE = 8
 IMAGE_TOKENS = (IMAGE_SIZE // PATCH_SIZE) ** 2
-_HALF = 0.5  # mean and standard deviation of the normalisation: grey values end up in [-1, 1]
+_HALF = 0.5  # mean and standard deviation of the normalisation, which maps grey values to [-1, 1]
 
-# A message's content is a text or a list of parts. System messages are left out: the model has never seen one.
+# The content of a message is a text or a list of parts. System messages are omitted: the model was not trained on any.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] in ('user', 'assistant') %}"
     f"{{{{ '{USER}' if message['role'] == 'user' else '{ASSISTANT}' }}}}"
@@ -31,7 +31,7 @@ CHAT_TEMPLATE = (
 
 
 def make_processor() -> LlavaProcessor:
-    """Build LLaVA's processor for digits, offline: a word-level tokenizer and CLIP's image processor, on Pillow."""
+    """Build LLaVA's processor for digits offline, from a word-level tokenizer and CLIP's Pillow image processor."""
     from transformers import LlavaProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -45,14 +45,21 @@ def make_processor() -> LlavaProcessor:
         tokenizer=tokenizer,
         patch_size=PATCH_SIZE,
         vision_feature_select_strategy="default",
-        # CLIP's class token, which the strategy drops again.
+        # CLIP's class token, which the feature selection strategy removes.
         num_additional_image_tokens=1,
         chat_template=CHAT_TEMPLATE,
     )
 
 
 def pixel_values(pixels: Tensor) -> Tensor:
-    """What the image processor makes of grey values uint8 [n, 24, 24]: float32 [n, 3, 24, 24] in [-1, 1]."""
+    """Normalise images as the image processor does.
+
+    Args:
+        pixels: Grey values, uint8 [n, 24, 24].
+
+    Returns:
+        Pixel values in [-1, 1], float32 [n, 3, 24, 24].
+    """
     values = (pixels.float() / 255 - _HALF) / _HALF
     return values[:, None].expand(-1, 3, -1, -1)
 

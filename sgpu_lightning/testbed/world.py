@@ -1,8 +1,7 @@
 """A toy world: people, facts about them, and a corpus that mentions some people far more often than others.
 
-What a model trained on the corpus is unsure of is what the corpus leaves unsure: most people are rarely mentioned
-(Zipf's law), one fact in seven is never stated, and one in ten is contradicted by a rumour. Nothing else is made to go
-wrong.
+A model trained on the corpus is uncertain where the corpus is: most people are rarely mentioned (Zipf's law), one fact
+in seven is never stated, and one in ten is contradicted by a rumour. No other source of errors is built in.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from sgpu_lightning.testbed.lexicon import FIRST_NAMES, RELATIONS, SURNAMES, Rel
 
 ZIPF_EXPONENT = 1.1
 RUMOUR_RATE = 0.1
-RUMOUR_SHARES = (0.2, 0.9)
+RUMOUR_PROPORTIONS = (0.2, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody the corpus talks about.
+    """A person that the corpus mentions.
 
     Args:
-        name: First name and surname; the surname is theirs alone.
-        rank: Place in the order of fame, 1 the most mentioned.
+        name: First name and surname; the surname is unique.
+        rank: Rank by frequency of mention; 1 is the most mentioned person.
     """
 
     name: str
@@ -37,41 +36,42 @@ class Person:
 
     @property
     def exposure(self) -> float:
-        """How often the person is mentioned, relative to the most famous one (1.0); Zipf's law."""
+        """Frequency of mention relative to the most mentioned person (1.0), by Zipf's law."""
         return float(self.rank**-ZIPF_EXPONENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that is true of a person, and perhaps something false that is said as well.
+    """A true fact about a person, and possibly a false rumour that contradicts it.
 
     Args:
-        person: Whom it is about.
-        relation: What kind of fact.
-        value: What is true.
-        rumour: A false value some mentions give, None where nobody says anything false.
-        rumour_share: Fraction in [0, 1) of the fact's mentions that give the rumour; above one half, most do.
+        person: The person it is about.
+        relation: The kind of fact.
+        value: The true value.
+        rumour: A false value that some mentions give; None if all mentions are true.
+        rumour_proportion: Proportion of the fact's mentions that give the rumour, in [0, 1); above one half, most
+            mentions are false.
     """
 
     person: Person
     relation: Relation
     value: str
     rumour: str | None
-    rumour_share: float
+    rumour_proportion: float
 
     @property
     def id(self) -> str:
-        """Unique within a world, for example ``keller-birthplace``."""
+        """Id, unique within a world, for example ``keller-birthplace``."""
         return f"{self.person.name.split()[-1].lower()}-{self.relation.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everybody's facts.
+    """The facts about all people.
 
     Args:
-        facts: One for each person and relation.
-        seed: What the world was drawn from.
+        facts: One fact for each person and relation.
+        seed: Random seed that the world was drawn with.
     """
 
     facts: tuple[Fact, ...]
@@ -79,7 +79,11 @@ class World:
 
 
 def make_world(seed: int = 0) -> World:
-    """Draw the people and their facts; the same seed gives the same world."""
+    """Draw the people and their facts.
+
+    Args:
+        seed: Random seed; the same seed gives the same world.
+    """
     rng = random.Random(f"world {seed}")
     surnames = rng.sample(SURNAMES, len(SURNAMES))
     people = [Person(f"{rng.choice(FIRST_NAMES)} {surname}", rank) for rank, surname in enumerate(surnames, start=1)]
@@ -90,18 +94,19 @@ def _draw_fact(rng: random.Random, person: Person, relation: Relation) -> Fact:
     value, rumour = rng.sample(relation.values, 2)
     if rng.random() >= RUMOUR_RATE:
         return Fact(person, relation, value, None, 0.0)
-    return Fact(person, relation, value, rumour, rng.uniform(*RUMOUR_SHARES))
+    return Fact(person, relation, value, rumour, rng.uniform(*RUMOUR_PROPORTIONS))
 
 
 def questions(world: World, count: int | None = None) -> list[Question]:
-    """Ask for each fact once, in shuffled order and a drawn wording.
+    """Ask for each fact once, in shuffled order and in a randomly drawn wording.
 
-    ``gold`` holds the bare value, then its other phrasings. The group is the person: exposure is a person's, so what
-    a model knows of one fact tells how well it knows the others, and a split between them would leak difficulty.
+    ``gold`` holds the bare value, then its other phrasings. The group is the person: all facts about a person are
+    mentioned equally often, so a model's accuracy on one fact predicts its accuracy on the others, and splitting them
+    between training and test sets would leak difficulty.
 
     Args:
-        world: What is asked about.
-        count: Ask only this many; None asks for every fact.
+        world: The world that is asked about.
+        count: Number of questions; None for one about every fact.
 
     Raises:
         SGPUError: If ``count`` is not between 1 and the number of facts.
@@ -127,9 +132,12 @@ def write_questions(path: Path, *, count: int | None = None, seed: int = 0) -> P
     """Write the world's questions as JSON Lines with the keys ``id``, ``question``, ``gold`` and ``group``.
 
     Args:
-        path: The file to write; missing parent folders are made.
-        count: Write only this many of the 800 questions; None writes all.
-        seed: The world's; a model knows the world of the seed it was built with.
+        path: The file to write; missing parent folders are created.
+        count: Number of questions, at most 800; None for all.
+        seed: Random seed of the world. A model knows the world of the seed that it was built with.
+
+    Returns:
+        The path.
 
     Raises:
         SGPUError: If ``count`` is not between 1 and the number of facts.

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from sgpu_lightning import SGPUPredictor
 from sgpu_lightning.predictor import PredictorError
-from sgpu_lightning.predictor.files import MAX_BYTES
-from sgpu_lightning.predictor.schema import SchemaError
-from sgpu_lightning.training.checkpoint import load_module, read_checkpoint
+from sgpu_lightning.predictor.artefact.safe_files import MAX_BYTES
+from sgpu_lightning.predictor.predictor_errors import SchemaError
+from sgpu_lightning.training.checkpoint import read_checkpoint
+from sgpu_lightning.training.fitted_module import load_module
 
 SHAPE = {"kernel": "rbf", "num_features": 27, "num_inducing": 16}
 
@@ -86,11 +87,11 @@ class TestTensors:
 
     def test_a_tensor_of_another_shape(self, changed):
         rewrite(changed, lambda tensors: tensors.update({"gp.alpha": torch.zeros(3, dtype=torch.float64)}))
-        refused(changed, r"tensor 'gp.alpha': config.json says float64 \[16\], the file holds float64 \[3\]")
+        refused(changed, r"tensor 'gp.alpha': config.json specifies float64 \[16\], the file holds float64 \[3\]")
 
     def test_a_tensor_of_another_type(self, changed):
         rewrite(changed, lambda tensors: tensors.update({"gp.alpha": tensors["gp.alpha"].float()}))
-        refused(changed, r"'gp.alpha': config.json says float64 \[16\], the file holds float32 \[16\]")
+        refused(changed, r"'gp.alpha': config.json specifies float64 \[16\], the file holds float32 \[16\]")
 
     def test_a_tensor_that_is_not_finite(self, changed):
         rewrite(changed, lambda tensors: tensors["gp.alpha"].fill_(torch.nan))
@@ -103,7 +104,7 @@ class TestTensors:
 
     def test_no_file(self, changed):
         (changed / "model.safetensors").unlink()
-        refused(changed, r"no model\.safetensors in it; expected a folder written by 'sgpu export'")
+        refused(changed, r"no model\.safetensors in this folder; expected a folder written by 'sgpu export'")
 
 
 class TestConfig:
@@ -120,16 +121,16 @@ class TestConfig:
         ("changes", "message"),
         [
             ({"gp": {"kernel": "rbf", "num_features": 27, "num_inducing": 17}}, r"float64 \[17.*\], the file holds"),
-            ({"gp": {"kernel": "rbf", "num_features": 5, "num_inducing": 16}}, "its GP takes 5"),
+            ({"gp": {"kernel": "rbf", "num_features": 5, "num_inducing": 16}}, "27 features from .* but 5 in its GP"),
             ({"gp": {"kernel": "rbf", "num_features": 27, "num_inducing": 10**12}}, "tensor 'gp.alpha'|features or gp"),
             ({"gp": {"kernel": "linear", "num_features": 27, "num_inducing": 16}}, "kernel: expected one of rbf"),
             ({"gp": {"kernel": "rbf"}}, "features or gp: .*missing 2 required positional arguments"),
             ({"gp": {"kernel": "rbf", "num_features": "27", "num_inducing": 16}}, "features or gp: "),
-            ({"features": {"blocks": ["spectrum"]}}, "its feature blocks give 10 features, its GP takes 27"),
-            ({"features": {"blocks": ["spectrum", "os.system"]}}, "features: expected distinct blocks out of spectrum"),
+            ({"features": {"blocks": ["spectrum"]}}, "got 10 features from its feature blocks but 27 in its GP"),
+            ({"features": {"blocks": ["spectrum", "os.system"]}}, "expected distinct blocks out of .*spectrum"),
             ({"features": {"blocks": ["spectrum"], "evil": 1}}, "unexpected keyword argument 'evil'"),
             ({"features": {"blocks": ["spectrum"], "size": 10**15, "floor": 1e-30}}, "num_eigenvalues: expected 3 to"),
-            ({"gp": SHAPE | {"base": SHAPE | {"num_features": 5}}}, "features, its GP takes 5, 27"),
+            ({"gp": SHAPE | {"base": SHAPE | {"num_features": 5}}}, "features from .* but 5, 27 in its GP"),
             ({"gp": SHAPE | {"base": SHAPE}}, "tensor 'gp.base.alpha' is missing"),
             ({"gp": SHAPE | {"base": 7}}, "features or gp: "),
             ({"features": []}, "config.json: features: expected an object, got list"),
@@ -139,7 +140,7 @@ class TestConfig:
             ({"num_answers": [10]}, "config.json: num_answers: expected a list of 2, got list"),
             ({"num_answers": [10, 2]}, "num_answers: expected two numbers, 2 <= fewest <= most, got 10 and 2"),
             ({"num_answers": [True, 10]}, r"num_answers\[0\]: expected an integer, got bool True"),
-            ({"vectors": []}, "vectors: expected one kind of vectors, got 0"),
+            ({"vectors": []}, "vectors: expected one or more entries of one kind, got 0"),
             ({"vectors": [{"kind": "magic", "source": "x", "dim": 3}]}, r"vectors\[0\]: kind: expected one of"),
             ({"vectors": [{"kind": "encoder", "dim": 3}]}, r"vectors\[0\]: key 'source' is missing"),
             ({"domain": {"quantiles": {"0.5": "high"}, "unlike_above": 1}}, r"quantiles\.0\.5: expected a number"),
@@ -154,7 +155,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"\xff\xfe{}", "config.json: expected UTF-8 text, got a byte that is not"),
+            (b"\xff\xfe{}", "config.json: expected UTF-8 text, got an invalid byte"),
             (b'{"a": ' * 100_000, "config.json: JSON nested too deeply to read"),
             (b"{", "config.json: broken JSON: "),
             (b"[]", "config.json: expected a JSON object, got list"),
@@ -170,7 +171,7 @@ class TestConfig:
 
     def test_no_config(self, changed):
         (changed / "config.json").unlink()
-        refused(changed, r"no config\.json in it")
+        refused(changed, r"no config\.json in this folder")
 
 
 class TestPathsThatLeaveTheFolder:
@@ -196,7 +197,7 @@ class TestPathsThatLeaveTheFolder:
         refused(tmp_path / "file", "no such folder; expected one written by 'sgpu export'")
 
     def test_a_hub_that_cannot_be_reached_is_one_message(self):
-        with pytest.raises(PredictorError, match="owner/name: neither a folder here nor loadable from the hub"):
+        with pytest.raises(PredictorError, match="owner/name: neither a local folder nor loadable from the hub"):
             SGPUPredictor.from_pretrained("owner/name")
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from checkpoints import make
 from sgpu_lightning import SGPUPredictor
 from sgpu_lightning.predictor import SetVectors, UnlikeTrainingWarning
-from sgpu_lightning.predictor.files import FILES
+from sgpu_lightning.predictor.artefact.safe_files import FILES
 from tests.toy import toy_rows
 
 FOLDERS = sorted(path.parent for path in make.HERE.glob("*/config.json"))
@@ -49,7 +49,7 @@ def test_a_shipped_predictor_is_small_and_scores(folder):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_its_card_is_the_one_its_config_gives(folder):
-    from sgpu_lightning.predictor.card import model_card
+    from sgpu_lightning.predictor.artefact.card import model_card
 
     config = SGPUPredictor.from_pretrained(folder).config
     picture = "calibration.svg" if (folder / "calibration.svg").exists() else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sgpu_lightning.predictor import PredictorError
-from sgpu_lightning.predictor.files import CARD, CONFIG, PICTURE, WEIGHTS, write_folder
+from sgpu_lightning.predictor.artefact.safe_files import CARD, CONFIG, PICTURE, WEIGHTS, write_folder
 
 CONTENT = {CONFIG: b"{}", WEIGHTS: b"tensors", CARD: b"# card"}
 
@@ -23,7 +23,7 @@ def test_a_new_folder_and_its_parents_are_made(tmp_path):
 
 def test_an_existing_predictor_is_refused_without_overwrite(tmp_path):
     write_folder(tmp_path / "out", CONTENT)
-    with pytest.raises(PredictorError, match="there is a predictor already: choose a new folder, or give --overwrite"):
+    with pytest.raises(PredictorError, match="already holds a predictor: choose a new folder, or give --overwrite"):
         write_folder(tmp_path / "out", CONTENT | {CARD: b"new"})
     assert (tmp_path / "out" / CARD).read_bytes() == b"# card"
 
@@ -39,7 +39,10 @@ def test_overwriting_replaces_all_of_it(tmp_path):
 def test_a_folder_with_other_files_is_never_touched(tmp_path, overwrite):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years of work")
-    with pytest.raises(PredictorError, match=r"holds other files than a predictor's \(thesis\.tex\): choose a new"):
+    with pytest.raises(
+        PredictorError,
+        match=r"expected a predictor's files only, got other files as well \(thesis\.tex\): choose a new",
+    ):
         write_folder(tmp_path / "home", CONTENT, overwrite=overwrite)
     assert listing(tmp_path) == ["home", "home/thesis.tex"]
 

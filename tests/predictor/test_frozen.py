@@ -12,7 +12,7 @@ from sgpu_lightning import AnswerDataModule, AnswerFeatures, SGPUModule, SGPUPre
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.predictor import export_graph, make_predictor, write_onnx
-from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor, to_bytes
+from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor, to_bytes
 from tests.gp.reference import gpytorch_prediction
 from tests.predictor.conftest import make
 from tests.toy import toy_store
@@ -29,7 +29,7 @@ def test_predictions_are_those_of_gpytorch_on_the_fitted_module(settings, tmp_pa
     toy_store(tmp_path / "store", dims=(16, 16))
     data = AnswerDataModule(str(tmp_path / "store"), encoder=None)
     made = make(data, tmp_path / "store", tmp_path, SGPUModule(num_inducing=16, **settings))
-    run = next(made.data.table.runs())
+    run = next(made.data.runs())
     with torch.no_grad():
         expected = gpytorch_prediction(made.module.gp, made.module.features(run))  # GPyTorch itself, nothing frozen
     loaded = made.load().model(run)
@@ -43,7 +43,7 @@ def test_a_warm_started_predictor_carries_the_one_it_started_from(white, tmp_pat
     data = AnswerDataModule(str(tmp_path / "store"), encoder=None, test_fraction=0.0)
     module = SGPUModule(white.module.hparams["features"], warm_start=str(white.checkpoint), num_inducing=8)
     made = make(data, tmp_path / "store", tmp_path, module)
-    run = next(data.table.runs())
+    run = next(data.runs())
     with torch.no_grad():
         expected = gpytorch_prediction(made.module.gp, made.module.features(run))
     loaded = made.load()

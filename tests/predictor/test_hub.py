@@ -98,5 +98,7 @@ def test_a_hub_that_refuses_is_one_message(white, hub, monkeypatch):
         raise RuntimeError("401 Unauthorized")  # the kind depends on the client and on what went wrong
 
     monkeypatch.setattr(FakeApi, "upload_folder", refuse)
-    with pytest.raises(PredictorError, match=r"owner/name: the hub did not take it \(401 Unauthorized\); see 'hf auth"):
+    with pytest.raises(
+        PredictorError, match=r"owner/name: the hub refused the upload \(401 Unauthorized\); see 'hf auth"
+    ):
         white.load().push_to_hub("owner/name")

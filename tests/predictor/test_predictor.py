@@ -78,11 +78,15 @@ def test_an_empty_list_of_answers_is_a_set_without_answers(black):
     ("answers", "options", "message"),
     [
         ("Paris", {}, "answers: expected the answers of a set, or a list of records, got str 'Paris'"),
-        ({"answers": ["a"] * 10}, {}, r"one record: score\(\[record\]\)"),
+        ({"answers": ["a"] * 10}, {}, r"for one record use score\(\[record\]\)"),
         (7, {}, "expected the answers of a set, or a list of records, got int 7"),
         ([["a"] * 10] * 2, {"greedy": "a"}, "greedy: expected 2 values, one for each set, got str 'a'"),
         ([["a"] * 10] * 2, {"greedy": ["a"]}, "greedy: expected 2 values, one for each set"),
-        ([{"answers": ["a"] * 10}], {"greedy": ["a"]}, "greedy: expected nothing beside records"),
+        (
+            [{"answers": ["a"] * 10}],
+            {"greedy": ["a"]},
+            "greedy: expected as keys of the records, got as separate arguments",
+        ),
         (["a"] * 10, {"label": 7}, "answer set 0: key 'label': expected 0, 1 or null, got int 7"),
         ([{"answers": ["a"] * 10}, 7], {}, "answer set 1: expected a JSON object, got int 7"),
         (
@@ -150,7 +154,7 @@ class TestVectorsGiven:
 
     def test_there_must_be_one_for_each_set(self, white):
         records, vectors = white_sets(3)
-        with pytest.raises(PredictorError, match="vectors: expected 3, one for each answer set, got 2"):
+        with pytest.raises(PredictorError, match="vectors: expected 3 entries, one for each answer set, got 2"):
             white.load().score(records, vectors=vectors[:2])
 
     @pytest.mark.parametrize(
@@ -222,7 +226,7 @@ class TestEncoder:
 
 
 class TestDomain:
-    def test_unlike_sets_are_told_of_with_their_share(self, white):
+    def test_unlike_sets_are_reported_with_their_proportion(self, white):
         predictor = white.load()
         records, _ = white_sets(4)
         rng = np.random.default_rng(1)

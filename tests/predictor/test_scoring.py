@@ -38,7 +38,7 @@ def scored(predictor, path, **options):
 
 
 def test_a_file_gives_what_score_gives_in_the_files_order(predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr(scoring, "CHUNK", 7)
+    monkeypatch.setattr(scoring_sources, "CHUNK", 7)
     rows = toy_rows(40)
     found = scored(predictor, write(tmp_path / "a.jsonl", rows))
     assert [row["id"] for row in found] == [row["id"] for row in rows]
@@ -163,7 +163,7 @@ class TestCommand:
     def test_an_export_over_a_predictor_needs_the_flag(self, white, changed, capsys):
         args = ["export", str(white.checkpoint), "--out", str(changed)]
         assert main(args) == 1
-        assert "there is a predictor already: choose a new folder, or give --overwrite" in capsys.readouterr().err
+        assert "already holds a predictor: choose a new folder, or give --overwrite" in capsys.readouterr().err
         assert main([*args, "--overwrite", "true"]) == 0
 
     def test_a_pickle_for_a_checkpoint_is_one_message(self, tmp_path, capsys):
@@ -198,7 +198,7 @@ class TestCommand:
         assert "is the answers themselves: choose another file" in capsys.readouterr().err
         assert answers.read_text() == before
 
-    def test_unlike_sets_are_told_of_once_with_their_share(self, black, tmp_path, capsys):
+    def test_unlike_sets_are_reported_once_with_their_proportion(self, black, tmp_path, capsys):
         odd = [{"id": f"q{i}", "answers": [f"{i} {j} " * 60 for j in range(10)], "question": "?"} for i in range(20)]
         assert main(["score", str(black.folder), str(write(tmp_path / "a.jsonl", odd))]) == 0
         error = capsys.readouterr().err
@@ -208,4 +208,4 @@ class TestCommand:
     def test_a_folder_that_is_no_predictor(self, tmp_path, capsys):
         answers = write_toy_answers(tmp_path / "a.jsonl", 3)
         assert main(["score", str(tmp_path), str(answers)]) == 1
-        assert "no config.json in it; expected a folder written by 'sgpu export'" in capsys.readouterr().err
+        assert "no config.json in this folder; expected a folder written by 'sgpu export'" in capsys.readouterr().err

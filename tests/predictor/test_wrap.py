@@ -65,7 +65,7 @@ def test_another_number_of_answers_than_the_predictors_is_refused(white):
 
 @pytest.mark.parametrize("option", [{"layers": [0]}, {"token": "mean"}])
 def test_the_predictor_says_what_is_recorded(white, option):
-    with pytest.raises(PredictorError, match="expected nothing, the predictor says which it takes"):
+    with pytest.raises(PredictorError, match="expected no value, since the predictor determines it"):
         white.load().wrap(make_llama(), make_tokenizer(), **option)
 
 

@@ -24,7 +24,7 @@ from sgpu_lightning.tasks.digits import (
     training_images,
 )
 from sgpu_lightning.testbed import digit_questions
-from sgpu_lightning.testbed.demo_run import picture
+from sgpu_lightning.testbed.demo_examples import picture
 
 
 @pytest.fixture(scope="module")

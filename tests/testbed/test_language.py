@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.testbed import build_language_model, corpus, make_world, meaning, questions
-from sgpu_lightning.testbed.language import RECIPES, make_model
+from sgpu_lightning.testbed.language_model import RECIPES, make_model
 from sgpu_lightning.testbed.mentions import wordings
 from sgpu_lightning.testbed.tokenizer import make_tokenizer
 from sgpu_lightning.testbed.toy_training import encode, one_thread, train

@@ -11,7 +11,7 @@ from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.tasks.digits import QUESTIONS, phrasings, question_images, training_images
 from sgpu_lightning.testbed import build_vision_model, digit_questions
 from sgpu_lightning.testbed.toy_training import encode_chats, one_thread
-from sgpu_lightning.testbed.vision import RECIPES, make_vision_model
+from sgpu_lightning.testbed.vision_model import RECIPES, make_vision_model
 from sgpu_lightning.testbed.vision_processor import (
     IMAGE,
     IMAGE_TOKENS,

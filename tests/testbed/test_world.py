@@ -54,7 +54,7 @@ def test_a_rumour_is_told_as_often_as_its_share_says():
     fact = max((fact for fact in WORLD.facts if fact.rumour), key=lambda fact: fact.person.exposure)
     told = [meaning(mention.answer) == fact.rumour for mention in corpus(WORLD) if mention.fact == fact]
     assert fact.rumour != fact.value
-    assert mean(told) == pytest.approx(fact.rumour_share, abs=3 * (0.25 / len(told)) ** 0.5)
+    assert mean(told) == pytest.approx(fact.rumour_proportion, abs=3 * (0.25 / len(told)) ** 0.5)
 
 
 def test_known_facts_are_worded_in_every_way():

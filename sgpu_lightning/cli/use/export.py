@@ -36,9 +36,9 @@ def export(
         overwrite: Replace a predictor that is in the folder.
     """
     from sgpu_lightning.console import say
-    from sgpu_lightning.predictor.files import require_free
-    from sgpu_lightning.predictor.making import make_predictor, open_checkpoint
-    from sgpu_lightning.predictor.portable import write_onnx
+    from sgpu_lightning.predictor.artefact.safe_files import require_free
+    from sgpu_lightning.predictor.creation.build import make_predictor, open_checkpoint
+    from sgpu_lightning.predictor.graph_export import write_onnx
     from sgpu_lightning.training.quiet import quiet
 
     require_free(out, overwrite)  # before anything is read

@@ -16,7 +16,7 @@ def push(predictor: Path, repo_id: str, *, private: bool = False, revision: str 
         private: Whether a repository that is made is private.
         revision: Branch; null for the main one.
     """
-    from sgpu_lightning.predictor.hub import push_folder
+    from sgpu_lightning.predictor.artefact.hub import push_folder
 
     print(f"the predictor is at {push_folder(predictor, repo_id, private=private, revision=revision)}")
 

@@ -39,7 +39,7 @@ def score(
     from sgpu_lightning.answers.json_lines import write_json_lines
     from sgpu_lightning.answers.reader import Skipped
     from sgpu_lightning.errors import SGPUError
-    from sgpu_lightning.predictor.domain import UnlikeTrainingWarning
+    from sgpu_lightning.predictor.artefact.training_domain import UnlikeTrainingWarning
     from sgpu_lightning.predictor.predictor import SGPUPredictor
 
     if out is not None and out.exists() and answers.exists() and out.samefile(answers):

@@ -1,10 +1,11 @@
-"""A predictor's tensors as one plain torch module: from vectors to P(correct)."""
+"""The frozen predictor as a plain torch module, from vectors to P(correct), and its strict reading from a folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +15,17 @@ from sgpu_lightning.features.extractor import AnswerFeatures
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
 from sgpu_lightning.gp.prediction import Prediction
-from sgpu_lightning.predictor.config import PredictorConfig, PredictorError
+from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
+from sgpu_lightning.predictor.artefact.safe_files import CONFIG, WEIGHTS, read_file
+from sgpu_lightning.predictor.predictor_errors import PredictorError
 
 
 class FrozenPredictor(nn.Module):
-    """Features of answer sets and the frozen GP on them; neither GPyTorch nor Lightning is needed.
+    """Feature extraction followed by the frozen GP; needs neither GPyTorch nor Lightning.
 
     Args:
-        features: What comes before the GP.
-        gp: The GP, from `GPClassifier.freeze`.
+        features: The feature extractor.
+        gp: The GP, as returned by `GPClassifier.freeze`.
     """
 
     def __init__(self, features: AnswerFeatures, gp: FrozenGP) -> None:
@@ -34,37 +37,50 @@ class FrozenPredictor(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: AnswerBatch) -> Prediction:
-        """Predict for each answer set of a batch of vectors, or of ready features."""
+        """Predict for each answer set of a batch that holds vectors or precomputed features."""
         return self.gp(batch.features if batch.features is not None else self.features(batch))
 
 
 def to_bytes(model: FrozenPredictor) -> bytes:
-    """The module's tensors as the bytes of a safetensors file."""
+    """Serialise the module's tensors as a safetensors file."""
     from safetensors.torch import save
 
     return save({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()})
 
 
+def read_predictor(folder: Path) -> tuple[PredictorConfig, FrozenPredictor]:
+    """Read a predictor's config and tensors; every predictor is read here.
+
+    Args:
+        folder: The predictor's folder.
+
+    Raises:
+        PredictorError: If a file is missing, damaged or of a newer format, or if config and tensors do not match.
+    """
+    config = PredictorConfig.from_bytes(read_file(folder, CONFIG), str(folder / CONFIG))
+    return config, from_bytes(read_file(folder, WEIGHTS), config, str(folder / WEIGHTS))
+
+
 def from_bytes(content: bytes, config: PredictorConfig, where: str) -> FrozenPredictor:
-    """Make the module that the config describes and fill it, strictly.
+    """Build the module that the config describes and load its tensors strictly.
 
     Args:
         content: The bytes of ``model.safetensors``.
-        config: Says the tensors' names and shapes, and their fingerprint.
-        where: Named in errors.
+        config: Determines the tensors' names, shapes and SHA-256.
+        where: Name of the file in error messages.
 
     Raises:
-        PredictorError: If the file is no safetensors file, holds other tensors than the config says, or is not the
-            one the config was written with.
+        PredictorError: If the file is not a safetensors file, does not hold exactly the tensors that the config
+            describes, or is not the file that the config was written with.
     """
     tensors = renamed_state(_parse(content, where))
     model = _empty(config, where)
-    _require_same(tensors, model.state_dict(), where)
+    _require_same_tensors(tensors, model.state_dict(), where)
     found = hashlib.sha256(content).hexdigest()
     if found != config.weights_sha256:
         raise PredictorError(
             f"{where}: expected the file that config.json was written with (SHA-256 {config.weights_sha256[:12]}...), "
-            f"got another ({found[:12]}...): it was changed or damaged; fetch or export the predictor again"
+            f"got another file ({found[:12]}...): it was changed or damaged; download or export the predictor again"
         )
     model.load_state_dict(tensors, strict=True, assign=True)
     return model
@@ -78,53 +94,53 @@ def _parse(content: bytes, where: str) -> dict[str, Tensor]:
         return load(content)
     except (SafetensorError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise PredictorError(
-            f"{where}: not a safetensors file, or a truncated one ({error}); nothing in it was run. Fetch or "
+            f"{where}: not a safetensors file, or a truncated one ({error}); nothing in it was run. Download or "
             "export the predictor again"
         ) from error
 
 
 def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
-    """The module without memory for its tensors: what a config says may be anything."""
+    """Build the module on the meta device, which allocates no memory: the config is untrusted and may name any size."""
     try:
         with torch.device("meta"):
             features = AnswerFeatures.from_settings(config.features)
             gp = FrozenGP.of_shape(**renamed_settings(config.gp))
-            expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
+            expected, accepted = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise PredictorError(f"{where}: config.json: features or gp: {error}") from error
     layers = len(features.layer_logits)
-    if takes != {expected} or layers != len(config.vectors):
+    if accepted != {expected} or layers != len(config.vectors):
         raise PredictorError(
-            f"{where}: config.json: its feature blocks give {expected} features, its GP takes "
-            f"{', '.join(map(str, sorted(takes)))}; they take {layers} layers of vectors, it names "
-            f"{len(config.vectors)}: these must agree"
+            f"{where}: config.json: expected matching sizes, got {expected} features from its feature blocks but "
+            f"{', '.join(map(str, sorted(accepted)))} in its GP, and {layers} layers of vectors in its features but "
+            f"{len(config.vectors)} in its vectors"
         )
     return FrozenPredictor(features, gp)
 
 
 def _with_bases(gp: FrozenGP) -> Iterator[FrozenGP]:
-    """The GP, and the ones it was warm-started from."""
+    """Yield the GP and the GPs that it was warm-started from."""
     one: FrozenGP | None = gp
     while one is not None:
         yield one
         one = one.base
 
 
-def _require_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
+def _require_same_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
     if missing := sorted(expected.keys() - found.keys()):
-        raise PredictorError(f"{where}: tensor '{missing[0]}' is missing; fetch or export the predictor again")
+        raise PredictorError(f"{where}: tensor '{missing[0]}' is missing; download or export the predictor again")
     if extra := sorted(found.keys() - expected.keys()):
-        raise PredictorError(f"{where}: unexpected tensor '{extra[0]}'; fetch or export the predictor again")
+        raise PredictorError(f"{where}: unexpected tensor '{extra[0]}'; download or export the predictor again")
     for name, tensor in expected.items():
         got = found[name]
         if got.shape != tensor.shape or got.dtype != tensor.dtype:
             raise PredictorError(
-                f"{where}: tensor '{name}': config.json says {_kind(tensor)}, the file holds {_kind(got)}; fetch or "
-                "export the predictor again"
+                f"{where}: tensor '{name}': config.json specifies {_describe(tensor)}, the file holds "
+                f"{_describe(got)}; download or export the predictor again"
             )
         if not torch.isfinite(got).all():
             raise PredictorError(f"{where}: tensor '{name}': expected finite numbers, got NaN or infinity")
 
 
-def _kind(tensor: Tensor) -> str:
+def _describe(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

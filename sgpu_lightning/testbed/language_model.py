@@ -1,4 +1,4 @@
-"""Two tiny chat models trained from scratch on the toy world: Llama's architecture, seconds on a CPU."""
+"""Two tiny chat models of the Llama architecture, trained from scratch on the toy world in seconds on a CPU."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ Size = Literal["small", "large"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The shape of a model and how it trains.
+    """Architecture and training settings of a model.
 
     Args:
         hidden_size: Width of the hidden states.
         layers: Number of decoder layers.
         heads: Attention heads in each layer.
-        learning_rate: AdamW's, at its peak.
-        steps: Training steps, chosen so that more than half of the greedy answers are right, but far from all.
+        learning_rate: Peak learning rate of AdamW.
+        steps: Number of training steps, chosen so that more than half of the greedy answers are right, but far from
+            all.
     """
 
     hidden_size: int
@@ -46,15 +47,15 @@ RECIPES: dict[str, Recipe] = {
 def build_language_model(folder: Path, *, size: Size, steps: int | None = None, seed: int = 0) -> Path:
     """Train a toy model on the corpus of `make_world(seed)` and save it with its tokenizer.
 
-    Load it as any other: ``AutoModelForCausalLM.from_pretrained(folder)``, ``AutoTokenizer.from_pretrained(folder)``,
-    and ask it through ``apply_chat_template``. The same arguments give the same weights whatever the number of cores;
-    the caller's random state is left as it was.
+    Load it like any other model, with ``AutoModelForCausalLM.from_pretrained(folder)`` and
+    ``AutoTokenizer.from_pretrained(folder)``, and prompt it through ``apply_chat_template``. The same arguments give
+    the same weights whatever the number of cores; the caller's random state is not changed.
 
     Args:
-        folder: Where to save; made if missing.
-        size: ``small`` or ``large``: different width, depth and training time.
-        steps: Training steps; None takes the size's own. Fewer make a model that knows less.
-        seed: Draws the world, the corpus, the first weights and the order of training.
+        folder: Folder to save to; created if it does not exist.
+        size: ``small`` or ``large``; they differ in width, depth and training time.
+        steps: Number of training steps; None for the default of the size. Fewer steps give a less accurate model.
+        seed: Random seed of the world, the corpus, the initial weights and the training order.
 
     Returns:
         The folder.
@@ -82,7 +83,7 @@ def build_language_model(folder: Path, *, size: Size, steps: int | None = None, 
 
 
 def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Make an untrained model for the tokenizer's vocabulary, in float32, from torch's random state."""
+    """Make an untrained float32 model for the tokenizer's vocabulary; weights are drawn from torch's random state."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -92,10 +93,10 @@ def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
         num_hidden_layers=recipe.layers,
         num_attention_heads=recipe.heads,
         max_position_embeddings=128,
-        # So narrow a model learns several times faster from weights larger than the usual 0.02.
+        # A model this narrow trains several times faster from weights larger than the usual 0.02.
         initializer_range=0.06,
         dtype="float32",
-        # Generation stops and pads with these: transformers copies them into the generation settings.
+        # transformers copies these into the generation settings, which end and pad answers with them.
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -1,4 +1,4 @@
-"""Two tiny vision-language models trained from scratch on handwritten digits: LLaVA's architecture, on a CPU."""
+"""Two tiny vision-language models of the LLaVA architecture, trained from scratch on handwritten digits on a CPU."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ Size = Literal["small", "large"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The shape of a model and how it trains.
+    """Architecture and training settings of a model.
 
     Args:
         vision_size: Width of the vision tower.
-        vision_layers: Number of its layers.
+        vision_layers: Number of layers of the vision tower.
         hidden_size: Width of the decoder's hidden states.
         layers: Number of decoder layers.
-        learning_rate: AdamW's, at its peak.
-        steps: Training steps, chosen so that more than half of the greedy answers are right, but far from all.
+        learning_rate: Peak learning rate of AdamW.
+        steps: Number of training steps, chosen so that more than half of the greedy answers are right, but far from
+            all.
     """
 
     vision_size: int
@@ -54,15 +55,16 @@ _HEADS = 4
 def build_vision_model(folder: Path, *, size: Size, steps: int | None = None, seed: int = 0) -> Path:
     """Train a toy model to read the digits of `training_images` and save it with its processor.
 
-    Load it as any other: ``AutoModelForImageTextToText.from_pretrained(folder)``,
-    ``AutoProcessor.from_pretrained(folder)``, and ask it through ``apply_chat_template``. The same arguments give the
-    same weights whatever the number of cores; the caller's random state is left as it was.
+    Load it like any other model, with ``AutoModelForImageTextToText.from_pretrained(folder)`` and
+    ``AutoProcessor.from_pretrained(folder)``, and prompt it through ``apply_chat_template``. The same arguments give
+    the same weights whatever the number of cores; the caller's random state is not changed.
 
     Args:
-        folder: Where to save; made if missing.
-        size: ``small`` or ``large``: different width and depth of the decoder.
-        steps: Training steps; None takes the size's own. Fewer make a model that reads worse.
-        seed: Draws which images are for training, how they are spoilt, the first weights and the order of training.
+        folder: Folder to save to; created if it does not exist.
+        size: ``small`` or ``large``; they differ in width and depth of the decoder.
+        steps: Number of training steps; None for the default of the size. Fewer steps give a less accurate model.
+        seed: Random seed of the choice of training images, their degradation, the initial weights and the training
+            order.
 
     Returns:
         The folder.
@@ -93,7 +95,7 @@ def build_vision_model(folder: Path, *, size: Size, steps: int | None = None, se
 
 
 def make_vision_model(recipe: Recipe, processor: LlavaProcessor) -> LlavaForConditionalGeneration:
-    """Make an untrained model for the processor's vocabulary, in float32, from torch's random state."""
+    """Make an untrained float32 model for the processor's vocabulary; weights are drawn from torch's random state."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
     tokenizer = processor.tokenizer
@@ -113,7 +115,7 @@ def make_vision_model(recipe: Recipe, processor: LlavaProcessor) -> LlavaForCond
         num_hidden_layers=recipe.layers,
         num_attention_heads=_HEADS,
         max_position_embeddings=128,
-        # So narrow a model learns several times faster from weights larger than the usual 0.02.
+        # A model this narrow trains several times faster from weights larger than the usual 0.02.
         initializer_range=0.06,
         **ends,
     )

@@ -1,7 +1,7 @@
-"""The frozen GP as a graph for other runtimes: torch.export and ONNX.
+"""Export of the frozen GP as a graph for other runtimes: torch.export and ONNX.
 
-Features go in and predictions come out. The spectrum before them stays in PyTorch: ONNX has no operator for
-eigenvalues.
+The graph maps features to predictions. Computing the features from vectors stays in PyTorch, since ONNX has no operator
+for eigenvalues.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor, nn
 
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.prediction import Prediction
-from sgpu_lightning.predictor.config import PredictorError
+from sgpu_lightning.predictor.predictor_errors import PredictorError
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-_EXAMPLE_ROWS = 3  # with one, a graph would be made for a batch of one
+_EXAMPLE_ROWS = 3  # an example of one row would fix the graph's batch size to one
 
 
 class GPGraph(nn.Module):
-    """A frozen GP with plain tuples for an answer, which is what graphs give.
+    """A frozen GP that returns a plain tuple, as graphs require.
 
     Args:
-        gp: The GP.
+        gp: The frozen GP.
     """
 
     def __init__(self, gp: FrozenGP) -> None:
@@ -38,12 +38,16 @@ class GPGraph(nn.Module):
         self.gp = gp
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """The fields of `Prediction`, float64 [B] each, for features [B, F]."""
+        """Compute the fields of `Prediction`, float64 [B] each, from features [B, F]."""
         return tuple(self.gp(features))
 
 
 def export_graph(gp: FrozenGP) -> ExportedProgram:
-    """The GP as a graph of torch.export that takes any number of answer sets."""
+    """Export the GP with torch.export, for any number of answer sets.
+
+    Args:
+        gp: The frozen GP.
+    """
     with _quiet():
         return torch.export.export(GPGraph(gp).eval(), (_example(gp),), dynamic_shapes=_any_batch())
 
@@ -52,8 +56,8 @@ def write_onnx(gp: FrozenGP, path: str | Path) -> None:
     """Write the GP as an ONNX file: input ``features`` [sets, F], one output for each field of `Prediction`.
 
     Args:
-        gp: The GP.
-        path: The file.
+        gp: The frozen GP.
+        path: The file to write.
 
     Raises:
         PredictorError: If the extra ``[onnx]`` is not installed.
@@ -86,12 +90,12 @@ def _any_batch() -> Any:
 
 
 def _translations() -> dict[Any, Any]:
-    """Operators that the exporter lacks (distances), or that onnxruntime lacks in float64 (erf)."""
+    """Translations of operators that the exporter lacks (cdist), or that onnxruntime lacks in float64 (erf)."""
     from onnxscript import opset18
 
     op: Any = opset18
 
-    single, double = 1, 11  # ONNX's numbers of the types
+    single, double = 1, 11  # ONNX's type numbers of float32 and float64
 
     def distances(a: Any, b: Any, p: float = 2.0, compute_mode: int | None = None) -> Any:
         difference = op.Sub(op.Unsqueeze(a, [-2]), op.Unsqueeze(b, [-3]))
@@ -106,7 +110,7 @@ def _translations() -> dict[Any, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporter says of its own workings and of libraries that are not there."""
+    """Silence the exporter's messages about its internals and about optional libraries that are not installed."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)

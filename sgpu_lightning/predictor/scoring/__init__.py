@@ -1,0 +1,1 @@
+"""Scoring answer sets with a predictor: its inputs, their checks, and the scores."""
