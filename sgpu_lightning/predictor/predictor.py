@@ -11,34 +11,19 @@ from typing import TYPE_CHECKING, Any, overload
 from sgpu_lightning.answers.reader import OnError, Skipped
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.answers.storage.vectors import describe_specs
-from sgpu_lightning.data.sources import ReadySource
-from sgpu_lightning.embedding.encoder import OFFLINE_ENCODER, Encoder
+from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.embedding.memory_cache import RememberingEncoder
-from sgpu_lightning.predictor.config import PredictorConfig, PredictorError
-from sgpu_lightning.predictor.domain import warn_of_share
-from sgpu_lightning.predictor.files import (
-    CARD,
-    CONFIG,
-    PICTURE,
-    WEIGHTS,
-    find_folder,
-    is_hub_name,
-    read_file,
-    write_folder,
-)
-from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor, from_bytes, to_bytes
-from sgpu_lightning.predictor.given import SetVectors, ready_source, records_of
-from sgpu_lightning.predictor.scoring import (
-    CHUNK,
-    Score,
-    describe_count,
-    embedded,
-    file_parts,
-    needs_questions,
-    record_check,
-    score_rows,
-    store_parts,
-)
+from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor, read_predictor, to_bytes
+from sgpu_lightning.predictor.artefact.hub import find_folder
+from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
+from sgpu_lightning.predictor.artefact.safe_files import CARD, CONFIG, PICTURE, WEIGHTS, write_folder
+from sgpu_lightning.predictor.artefact.training_domain import warn_if_unlike
+from sgpu_lightning.predictor.scoring.input_checks import record_check
+from sgpu_lightning.predictor.scoring.record_input import records_of
+from sgpu_lightning.predictor.scoring.score_rows import Score, score_rows
+from sgpu_lightning.predictor.scoring.scoring_sources import memory_parts, path_parts
+from sgpu_lightning.predictor.scoring.text_encoder import checked_encoder, load_encoder, named_encoder
+from sgpu_lightning.predictor.scoring.vectors_input import SetVectors
 
 if TYPE_CHECKING:
     from sgpu_lightning.predictor.wrap import WrappedModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgpu_lightning.tasks.benchmarks.digit_questions import digit_questions
-from sgpu_lightning.testbed.language import build_language_model
+from sgpu_lightning.testbed.language_model import build_language_model
 from sgpu_lightning.testbed.lexicon import meaning
 from sgpu_lightning.testbed.mentions import corpus
 from sgpu_lightning.testbed.vision_model import build_vision_model

@@ -17,6 +17,7 @@ from sgpu_lightning.sampling.run import sample_to_store
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.tasks import Question, load_task
 from sgpu_lightning.tasks.benchmarks.digit_questions import digit_questions
+from sgpu_lightning.testbed.demo_examples import show_examples
 from sgpu_lightning.testbed.demo_transfer import demo_transfer, transfer_table
 from sgpu_lightning.testbed.language_model import build_language_model
 from sgpu_lightning.testbed.vision_model import build_vision_model

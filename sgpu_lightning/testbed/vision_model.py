@@ -81,7 +81,7 @@ def build_vision_model(folder: Path, *, size: Size, steps: int | None = None, se
     if steps < 1:
         raise SGPUError(f"steps: expected at least 1, got {steps}")
     processor = make_processor()
-    # No view is seen twice: the model learns how sure one can be, not the views by heart.
+    # Every degraded image is used once, so the model learns how certain one can be and does not memorise the images.
     views = training_images(steps * BATCH_SIZE, seed)
     chats = processor.apply_chat_template(conversations(views, seed), tokenize=False)
     data = encode_chats([chat.replace(IMAGE, IMAGE * IMAGE_TOKENS) for chat in chats], processor.tokenizer)

@@ -65,7 +65,15 @@ def pixel_values(pixels: Tensor) -> Tensor:
 
 
 def conversations(views: DigitImages, seed: int) -> list[list[dict[str, Any]]]:
-    """For each view a question in a drawn wording and its right answer in another: messages of a chat template."""
+    """Write a question and its right answer for each image, each in a randomly drawn wording.
+
+    Args:
+        views: The degraded images with their digits.
+        seed: Random seed of the wordings.
+
+    Returns:
+        Messages for ``apply_chat_template``, one conversation for each image.
+    """
     rng = random.Random(f"conversations {seed}")
     return [
         [

@@ -14,7 +14,8 @@ from sgpu_lightning.answers.reader import Skipped
 from sgpu_lightning.answers.row_files import MAX_LINE
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.embedding.memory_cache import RememberingEncoder
-from sgpu_lightning.predictor import PredictorError, UnlikeTrainingWarning, scoring
+from sgpu_lightning.predictor import PredictorError, UnlikeTrainingWarning
+from sgpu_lightning.predictor.scoring import scoring_sources
 from tests.embedding.helpers import CountingEncoder, vectors_of
 from tests.toy import toy_rows, toy_store, write_toy_answers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgpu_lightning.embedding.embed_answers import encoder_spec
 from sgpu_lightning.embedding.encoder import OFFLINE_ENCODER, Encoder
-from sgpu_lightning.embedding.memory import RememberingEncoder
+from sgpu_lightning.embedding.memory_cache import RememberingEncoder
 from sgpu_lightning.predictor.artefact.hub import is_hub_name
 from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
 from sgpu_lightning.predictor.predictor_errors import PredictorError
