@@ -58,8 +58,15 @@ class SGPUCLI(LightningCLI):
         """The verb, with the arguments of the Trainer's method that are no options."""
         return {self._verb: LightningCLI.subcommands()[self._verb]}
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of the module and the data before the Trainer's, so that the help begins with them."""
+        parser.add_lightning_class_args(SGPUModule, "model")
+        parser.add_lightning_class_args(AnswerDataModule, "data")
+        parser.add_lightning_class_args(VerbTrainer, "trainer")
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Set our defaults for the Trainer."""
+        """Set our defaults for the Trainer, and a usage line that does not repeat all options."""
+        parser.usage = f"sgpu {self._verb} [options]"
         logger = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs", "name": "fit"}}
         parser.set_defaults({f"trainer.{key}": value for key, value in trainer_defaults().items()})
         parser.set_defaults({"trainer.logger": logger})

@@ -11,11 +11,11 @@ from sgpu_lightning.training.predictions import write_predictions
 
 
 class VerbTrainer(Trainer):
-    """Lightning's trainer with its checkpoint argument renamed.
+    """Training: Lightning's Trainer.
 
-    LightningCLI lets the hyperparameters of a checkpoint named ``ckpt_path`` silently override the configuration and
-    the command line. Our argument is ``checkpoint``: its settings are the defaults, and those of a configuration or
-    the command line must agree with them.
+    Its argument ``ckpt_path`` is called ``checkpoint`` here. LightningCLI lets the hyperparameters of a checkpoint named
+    ``ckpt_path`` silently override the configuration and the command line. With ``checkpoint`` its settings are the
+    defaults, and those of a configuration or the command line must agree with them.
     """
 
     def fit(self, model: Any, datamodule: Any = None, checkpoint: str | None = None) -> None:  # type: ignore[override]

@@ -6,55 +6,79 @@ the exit status is 1 if a stored text differs from what the verb's own parser pr
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import platform
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from sgpu_lightning.cli.main import run_verb
 from sgpu_lightning.cli.stored_help import FOLDER, VERSIONS, installed_versions, text_path
-from sgpu_lightning.cli.verbs import find_verbs
+from sgpu_lightning.cli.verbs import find_verb, find_verbs
 
 COMMAND = "python -m sgpu_lightning.cli.render_help"
 WIDTH = 110  # columns of the stored texts
-# The real parser in a process of its own: what a help text lists can depend on the modules imported before.
-_REAL_HELP = (
-    "import sys; from sgpu_lightning.cli.main import run_verb; from sgpu_lightning.cli.verbs import find_verb; "
-    "verb, *rest = sys.argv[1:]; sys.exit(run_verb(find_verb(verb), [*rest, '--help']))"
-)
+_CHILD = "import sys; from sgpu_lightning.cli.render_help import print_texts; print_texts(sys.argv[1:])"
+
+Call = tuple[str, ...]  # a verb, or a verb and a command below it
 
 
-def help_calls() -> list[tuple[str, ...]]:
-    """What has a help text: each verb, and each command below a verb that has some (its module's ``COMMANDS``)."""
-    calls: list[tuple[str, ...]] = []
-    for verb in (verb for verbs in find_verbs().values() for verb in verbs):
-        below = () if "COMMANDS" not in verb.path.read_text() else import_module(verb.module).COMMANDS
-        calls += [(verb.name,), *((verb.name, command) for command in below)]
-    return calls
+def help_calls() -> list[list[Call]]:
+    """What has a help text, by group: each verb, and each command below a verb (its module's ``COMMANDS``)."""
+    groups = []
+    for verbs in find_verbs().values():
+        calls: list[Call] = []
+        for verb in verbs:
+            below = () if "COMMANDS" not in verb.path.read_text() else import_module(verb.module).COMMANDS
+            calls += [(verb.name,), *((verb.name, command) for command in below)]
+        groups.append(calls)
+    return groups
 
 
-def real_help(call: tuple[str, ...]) -> str:
+def real_help(call: Call) -> str:
     """What the real parser of a verb prints for ``--help``.
 
     Raises:
-        RuntimeError: If the verb breaks, with what it printed.
+        RuntimeError: If the verb prints no help, with what it printed.
     """
+    verb, *rest = call
+    found = find_verb(verb)
+    assert found is not None
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        run_verb(found, [*rest, "--help"])
+    if not text.getvalue().startswith(f"usage: sgpu {verb}"):
+        raise RuntimeError(f"'sgpu {' '.join(call)} --help' prints no help, but: {text.getvalue()}")
+    return text.getvalue()
+
+
+def print_texts(calls: Sequence[str]) -> None:
+    """Print the help texts of these calls as JSON; runs in a process of its own, see `render`."""
+    print(json.dumps({call: real_help(tuple(call.split())) for call in calls}))
+
+
+def render() -> dict[Path, str]:
+    """All help texts by the file they belong in, and the versions that they were rendered with.
+
+    Each group of verbs is rendered in a process of its own: the classes that a help text lists are those of the modules
+    that happen to be imported.
+
+    Raises:
+        RuntimeError: If a verb prints no help.
+    """
+    texts: dict[Path, str] = {}
     environment = {**os.environ, "COLUMNS": str(WIDTH), "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
-    command = [sys.executable, "-c", _REAL_HELP, *call]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if result.returncode or not result.stdout.startswith("usage: "):
-        raise RuntimeError(f"'sgpu {' '.join(call)} --help' failed:\n{result.stdout}{result.stderr}")
-    return result.stdout
-
-
-def render(workers: int | None = None) -> dict[Path, str]:
-    """All help texts by the file they belong in, and the versions that they were rendered with."""
-    calls = help_calls()
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        texts = dict(zip(map(text_path, calls), pool.map(real_help, calls), strict=True))
+    for group in help_calls():
+        command = [sys.executable, "-c", _CHILD, *(" ".join(call) for call in group)]
+        result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if result.returncode:
+            raise RuntimeError(f"the help of {', '.join(map(' '.join, group))} cannot be rendered:\n{result.stderr}")
+        texts |= {text_path(call.split()): text for call, text in json.loads(result.stdout).items()}
     # argparse wraps lines differently in other versions of Python: the texts stay valid, but are not equal.
     versions = {"libraries": installed_versions(), "python": ".".join(platform.python_version_tuple()[:2])}
     return {**texts, VERSIONS: json.dumps(versions, indent=1) + "\n"}
