@@ -13,9 +13,9 @@ from sgpu_lightning.training.predictions import write_predictions
 class VerbTrainer(Trainer):
     """Training: Lightning's Trainer.
 
-    Its argument ``ckpt_path`` is called ``checkpoint`` here. LightningCLI lets the hyperparameters of a checkpoint named
-    ``ckpt_path`` silently override the configuration and the command line. With ``checkpoint`` its settings are the
-    defaults, and those of a configuration or the command line must agree with them.
+    Its argument ``ckpt_path`` is called ``checkpoint`` here: LightningCLI lets the hyperparameters of a ``ckpt_path``
+    silently override the configuration and the command line. The settings of a ``checkpoint`` are the defaults, and
+    those of a configuration or the command line must agree with them.
     """
 
     def fit(self, model: Any, datamodule: Any = None, checkpoint: str | None = None) -> None:  # type: ignore[override]
