@@ -42,7 +42,7 @@ class Evaluation:
         """Print a text as it stands: it may hold names and paths that read as markup."""
         self.console.print(text, markup=False, highlight=False)
 
-    def save(self, write: Callable[[Path], None], what: Sequence[str] = ("tables",)) -> None:
+    def save(self, write: Callable[[Path], object], what: Sequence[str] = ("tables",)) -> None:
         """Write the results if there is a folder for them, and say where they are.
 
         Args:

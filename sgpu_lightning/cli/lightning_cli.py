@@ -159,9 +159,10 @@ def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
 @contextmanager
 def _clear_errors(*others: type[Exception]) -> Iterator[None]:
     """Turn Lightning's complaints about trainer settings into ours: one message, no traceback."""
+    errors: tuple[type[Exception], ...] = (MisconfigurationException, *others)
     try:
         yield
-    except (MisconfigurationException, *others) as error:
+    except errors as error:
         raise SGPUError(f"--trainer: {' '.join(str(error).split())}") from error
 
 

@@ -60,8 +60,11 @@ def _rename_in_config_files(args: list[str], names: Mapping[str, str], notice: N
         content = _read(given)
         if content is None or not any(_holds(content, old) for old in names):
             continue
+        lines: list[str] = []
+        text = json.dumps(rename_keys(content, names, lines.append))
         shown = given if len(given) <= 60 else f"{given[:57]}..."
-        text = json.dumps(rename_keys(content, names, lambda line, shown=shown: notice(f"{shown}: {line}")))
+        for line in lines:
+            notice(f"{shown}: {line}")
         args[i] = text if where == "value" else f"--config={text}"
     return args
 

@@ -29,7 +29,7 @@ def test_a_fit_with_a_callback_of_the_users_stops_by_itself_and_names_its_best_s
 
 
 def test_a_second_checkpoint_of_the_users_is_kept_beside_ours(capsys):
-    own = [f"{OWN}ModelCheckpoint", "--trainer.callbacks.filename=mine", "--trainer.callbacks.every_n_train_steps=5"]
+    own = [f"{OWN}ModelCheckpoint", "--trainer.callbacks.filename=mine", "--trainer.callbacks.every_n_train_steps=1"]
     assert main([*CALL, *own]) == 0
     assert "checkpoint: runs/fit/version_0/checkpoints/best.ckpt" in capsys.readouterr().out
     assert Path("runs/fit/version_0/checkpoints/mine.ckpt").exists()
