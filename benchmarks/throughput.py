@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.rows import Row
 from benchmarks.timing import interleaved
-from sgpu_lightning.features.batch import AnswerBatch, TextBatch, batch_of_vectors
+from sgpu_lightning.features.answer_batch import AnswerBatch, TextBatch, batch_of_vectors
 from sgpu_lightning.gp.classifier import GPClassifier
 from sgpu_lightning.training.module import SGPUModule
 

@@ -13,7 +13,7 @@ from sgpu_lightning.answers.record import AnswerSet, parse_record
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorShard, VectorSpec
 from sgpu_lightning.answers.texts import AnswerTexts
-from sgpu_lightning.features.batch import AnswerBatch, TextBatch
+from sgpu_lightning.features.answer_batch import AnswerBatch, TextBatch
 
 WORDS = ["red", "blue", "green", "seven", "Paris", "a dog", "the sea", "gold", "north", "Monday"]
 

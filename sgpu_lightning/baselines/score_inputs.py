@@ -20,7 +20,7 @@ from sgpu_lightning.answers.storage.vectors import VectorShard
 from sgpu_lightning.baselines.nli import NLI, NLIMatrices, nli_matrices
 from sgpu_lightning.baselines.stored import StoredNumbers
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.spectrum import cosine_gram
+from sgpu_lightning.features.gram_kernels import cosine_gram
 
 Need = Literal[
     "vectors",

@@ -9,7 +9,8 @@ from sgpu_lightning.baselines.lexical import rouge_l_matrix
 from sgpu_lightning.baselines.registry import register
 from sgpu_lightning.baselines.score_inputs import SetGroup
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.spectrum import eigenspectrum, gram
+from sgpu_lightning.features.gram_kernels import gram_matrix
+from sgpu_lightning.features.spectrum import eigenspectrum
 
 EIGENSCORE_ALPHA = 1e-3
 LOGDET_EPSILON = 1e-6
@@ -39,7 +40,7 @@ def soft_neighbours(similarity: Tensor, tau: float) -> Tensor:
 )
 def von_neumann_entropy(group: SetGroup) -> Tensor:
     """Von Neumann entropy of the cosine Gram matrix over n."""
-    return von_neumann(eigenspectrum(gram(group.cosines)))
+    return von_neumann(eigenspectrum(gram_matrix(group.cosines)))
 
 
 @register(
@@ -47,7 +48,7 @@ def von_neumann_entropy(group: SetGroup) -> Tensor:
 )
 def von_neumann_entropy_rbf(group: SetGroup) -> Tensor:
     """Von Neumann entropy of the RBF Gram matrix exp(-d^2) over n, d the distances of the unit vectors."""
-    return von_neumann(eigenspectrum(gram(group.cosines, kernel="rbf", gamma=1.0)))
+    return von_neumann(eigenspectrum(gram_matrix(group.cosines, gram_kernel="rbf", gamma=1.0)))
 
 
 def centred_covariance(group: SetGroup) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from sgpu_lightning.cli.lightning_trainer import VerbTrainer
@@ -18,11 +18,13 @@ from sgpu_lightning.cli.parser import OneLineParser
 from sgpu_lightning.cli.renamed_options import RENAMED, rename_keys
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.training.callbacks import default_callbacks
 from sgpu_lightning.training.checkpoint import read_settings
-from sgpu_lightning.training.fitting import evaluate_best, metrics_table, plain_metrics, quiet, trainer_defaults
-from sgpu_lightning.training.module import CheckpointError, SGPUModule
+from sgpu_lightning.training.checks import CheckpointError
+from sgpu_lightning.training.fitting import evaluate_best, metrics_table, plain_metrics, trainer_defaults
+from sgpu_lightning.training.module import SGPUModule
+from sgpu_lightning.training.quiet import quiet
 from sgpu_lightning.training.single_process import is_one_device, single_process
+from sgpu_lightning.training.step_progress import StepProgress
 
 _SPLITS = {"validate": "val", "test": "test"}
 
@@ -60,7 +62,8 @@ class SGPUCLI(LightningCLI):
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the module and the data before the Trainer's, so that the help begins with them."""
-        parser.add_lightning_class_args(SGPUModule, "model")
+        old_names = {old.partition(".")[2] for old in RENAMED[self._verb] if old.startswith("model.")}
+        parser.add_class_arguments(SGPUModule, "model", fail_untyped=False, sub_configs=True, skip=old_names)
         parser.add_lightning_class_args(AnswerDataModule, "data")
         parser.add_lightning_class_args(VerbTrainer, "trainer")
 
@@ -78,28 +81,30 @@ class SGPUCLI(LightningCLI):
             self._until_end.enter_context(single_process(f"sgpu {self._verb}", "--trainer.devices"))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add our callbacks to the configuration's; only a fit logs and keeps checkpoints."""
+        """Add our progress bar to the configuration's callbacks; only a fit logs and keeps checkpoints.
+
+        The callbacks that stop a fit and keep its best state are added by the module.
+        """
         if self._verb != "fit":
             kwargs |= {"logger": False, "callbacks": None, "enable_checkpointing": False, "enable_progress_bar": False}
         else:
-            kwargs |= self._with_our_callbacks()
-        with _clear_errors(ValueError):  # of names that Lightning does not know
+            kwargs |= self._progress(self._get(self.config_init, "trainer"))
+        with _clear_errors(ValueError):  # Lightning raises it for names that it does not know
             return super().instantiate_trainer(**kwargs)
 
-    def _with_our_callbacks(self) -> dict[str, Any]:
-        settings = self._get(self.config_init, "trainer", default={})
-        given = settings.get("callbacks") or []
+    def _progress(self, settings: Any) -> dict[str, Any]:
+        """Arguments of the Trainer that show our bar, unless the configuration turns it off or has one of its own."""
+        given = settings["callbacks"] or []
         given = given if isinstance(given, list) else [given]
-        wanted = settings.get("enable_progress_bar") is not False  # None is Lightning's default: shown
-        own_bar = any(isinstance(callback, ProgressBar) for callback in given)
-        ours = default_callbacks(validated=self.model.learns_features, progress=wanted and not own_bar)
-        return {"callbacks": _merged(ours, given), "enable_progress_bar": own_bar}
+        if settings["enable_progress_bar"] is False or any(isinstance(callback, ProgressBar) for callback in given):
+            return {}
+        return {"callbacks": [*given, StepProgress()], "enable_progress_bar": False}
 
     def before_fit(self) -> None:
         """Refuse answers that cannot be fitted on before anything is written."""
         self.datamodule.setup("fit")
         self.datamodule.require_fittable(validated=self.model.learns_features)
-        self.datamodule.table.specs()
+        _ = self.datamodule.vector_specs
 
     def after_fit(self) -> None:
         """Evaluate the best state and name its checkpoint."""
@@ -128,16 +133,6 @@ class SGPUCLI(LightningCLI):
         console.print(metrics_table(metrics, sizes, title="P(correct) of the scored answer"))
         counts = ", ".join(f"{split} {count}" for split, count in data.sizes.items())
         console.print(f"labelled answer sets: {counts}; without label or gold: {data.num_unlabelled}", highlight=False)
-
-
-def _merged(ours: list[Callback], given: list[Callback]) -> list[Callback]:
-    """Both lists, ours first, so that the best checkpoint is the one Lightning names.
-
-    Lightning keeps the state of callbacks by ``state_key`` and refuses two that share one: where the user gives a
-    callback of the same class and settings as ours, for example an early stop with other patience, it takes our place.
-    """
-    keys = {callback.state_key for callback in given}
-    return [*(callback for callback in ours if callback.state_key not in keys), *given]
 
 
 def _checkpoint_settings(verb: str, args: list[str]) -> list[str]:

@@ -1,75 +1,75 @@
-"""Answer sets as Lightning data: read, graded, split by group, cached as features."""
+"""Answer sets as Lightning data: read, graded and split by group."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from sgpu_lightning.answers.grading import DEFAULT_GRADER, get_grader
 from sgpu_lightning.answers.reader import OnError, Skipped
 from sgpu_lightning.answers.storage.vectors import VectorSpec
+from sgpu_lightning.data.loaders import batch_loader
 from sgpu_lightning.data.sources import VectorChoice, open_source
-from sgpu_lightning.data.splits import (
-    SPLITS,
-    Split,
-    SplitError,
-    check_fractions,
-    refuse_leaks,
-    require_two_classes,
-    split_of,
-)
+from sgpu_lightning.data.splits import SPLITS, Split, SplitError, check_fractions, require_two_classes, split_indices
 from sgpu_lightning.data.table import AnswerTable
+from sgpu_lightning.data.vector_runs import joined_runs, vector_runs, vector_specs
 from sgpu_lightning.embedding.embed_answers import load_encoder
 from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.batch import AnswerBatch, View
-from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp.cluster_weights import group_weight
-from sgpu_lightning.gp.hyperparameters import KERNEL_SETS, kernel_sets
+from sgpu_lightning.features.answer_batch import AnswerBatch
+from sgpu_lightning.features.answer_subsets import AnswerSubset
 
+_POSITIONS_BATCH = 4096  # answer sets in a batch without vectors
 Paths = str | list[str]
 
 
 class AnswerDataModule(LightningDataModule):
     """Answer sets from files and stores, with vectors, labels and splits.
 
-    Fitting, validating and testing use the sets that have a label; predicting uses all of ``answers``. Unless
-    files of their own are given, validation and test sets are split off by a hash of each set's group
-    (``group``, else the question text), so a group never stands on both sides, whichever files it is in.
-    Files that are used together should all give groups, or none.
+    Fitting, validation and testing use the sets that have a label; prediction uses all of ``answers``. Unless files
+    are given for them, validation and test sets are split off by a hash of each set's group (``group``, by default
+    the question text), so a group is never on two sides, whichever files it is in. Files that are used together should
+    all give groups, or none.
 
     Args:
         answers: Answer files (.jsonl, .jsonl.gz, .parquet) and stores, one or several.
-        val_answers: Validation sets, all of them; then none are split off ``answers``.
-        test_answers: Test sets, all of them; then none are split off ``answers``.
-        encoder: Sentence encoder for black-box vectors: ``minilm``, a folder or a hub id. Null: the hidden
-            states a store holds (white-box).
+        val_answers: Validation sets. If given, none are split off ``answers``.
+        test_answers: Test sets. If given, none are split off ``answers``.
+        encoder: Sentence encoder for black-box vectors: ``minilm``, a folder or a hub id. Null: the hidden states that
+            a store holds (white-box).
         encoder_revision: Revision of a hub id.
         layers: Decoder layers of the hidden states; null for all that the stores hold.
         token: ``last`` or ``mean`` hidden states; null for what the stores hold.
-        grader: Labels sets that have gold answers but no label, by name (docs/grading.md); null for the one a store's
-            task names, else ``alias``.
-        val_fraction: Share of groups for validation.
-        test_fraction: Share of groups for test.
-        split_seed: Changes which groups go where.
-        subsets: Fit on so many more views of each training set, each of some of its answers, drawn at random: then
-            P(correct) is calibrated for fewer answers, too. 0 fits for the number of answers the training sets have.
-        fewest_answers: In such a view, at least 2.
-        batch_size: Answer sets per training step, where something before the spectrum is learned. The GP alone takes
-            all at once.
+        grader: Name of the grader (docs/grading.md) of sets that have gold answers but no label; null for the one that
+            a store's task names, else ``alias``.
+        val_fraction: Proportion of groups for validation.
+        test_fraction: Proportion of groups for test.
+        split_seed: Random seed of the split.
+        subsets: Number of random subsets of its answers that each training set is also fitted on. P(correct) is then
+            calibrated for fewer answers, too. 0 fits for the number of answers that the training sets have.
+        fewest_answers: Fewest answers in such a subset, at least 2.
+        batch_size: Answer sets in a batch of vectors: in a training step, where something before the spectrum is
+            learned. The GP alone is fitted on all sets at once.
         on_error: ``raise`` at a bad record, or ``skip`` it and report.
-        cache_dir: Where vectors of texts are remembered; null for the user's cache folder.
+        cache_dir: Folder where embeddings are cached; null for the user's cache folder.
+
+    Attributes:
+        table: The answer sets without their vectors.
+        split_indices: Positions in ``table`` of the labelled sets of each split, int64.
+        with_vectors: Whether batches of the loaders carry vectors. `SGPUModule` sets it to False where it has cached
+            features by position; vectors are then read once, run after run, and never all in memory.
 
     Raises:
         SplitError: If the fractions leave nothing to train on.
-        ValueError: If the grader is unknown.
+        SGPUError: If a size is too small, or the grader is unknown.
     """
 
     def __init__(
@@ -92,13 +92,7 @@ class AnswerDataModule(LightningDataModule):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("subsets", subsets, 0),
-            ("fewest_answers", fewest_answers, 2),
-        ):
-            if value < least:
-                raise SGPUError(f"{name}: expected at least {least}, got {value}")
+        _check_least(batch_size=(batch_size, 1), subsets=(subsets, 0), fewest_answers=(fewest_answers, 2))
         self.save_hyperparameters()  # so that a checkpoint says what it was fitted on
         check_fractions(val_fraction, test_fraction)
         self.grader = None if grader is None else get_grader(grader)
@@ -113,9 +107,9 @@ class AnswerDataModule(LightningDataModule):
         self.batch_size, self.on_error = batch_size, on_error
         self.skipped = Skipped()
         self.table = AnswerTable()
-        self.members: dict[Split, Tensor] = {}
-        self._data: AnswerBatch | None = None
-        self._loaded: str | None = None
+        self.split_indices: dict[Split, Tensor] = {}
+        self.with_vectors = True
+        self._vectors: AnswerBatch | None = None
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -125,37 +119,31 @@ class AnswerDataModule(LightningDataModule):
 
     @cached_property
     def vector_specs(self) -> tuple[VectorSpec, ...]:
-        """What made the vectors, one for each layer."""
-        return self.table.specs()
+        """What made the vectors, one specification for each layer."""
+        return vector_specs(self.table)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read texts and labels and split them; vectors are read by `load`.
+        """Read texts and labels and split them. Vectors are read when they are needed.
 
         Raises:
-            RecordError: At a bad record, unless they are skipped.
-            SplitError: If a group stands on two sides.
+            RecordError: At a bad record, unless bad records are skipped.
+            SplitError: If a group is on two sides.
         """
         if self.table.rows:
             return
-        # Predicting takes all of ``answers`` and needs no split: other files may be gone, or the ones to predict.
+        # Prediction takes all of ``answers`` and needs no split: other files may be gone, or be the ones to predict.
         wanted: tuple[Split, ...] = ("train",) if stage == "predict" else SPLITS
         positions: dict[Split, list[int]] = {split: [] for split in SPLITS}
         for split in wanted:
             positions[split] = [i for path in self.answers[split] for i in self._read(path)]
-        fractions = [
-            0.0 if positions[split] else share for split, share in zip(SPLITS[1:], self.fractions, strict=True)
-        ]
-        members = positions | {"train": []}
         groups = [row.group for row in self.table.rows]
-        for i in positions["train"]:
-            members[split_of(groups[i], fractions[0], fractions[1], self.split_seed)].append(i)
-        refuse_leaks(groups, members)
+        indices = split_indices(groups, positions, self.fractions, self.split_seed)
         self.table.refuse_duplicates()
         known = ~torch.isnan(self.table.labels)
-        for split, rows in members.items():
-            index = torch.tensor(sorted(rows), dtype=torch.long)
-            self.members[split] = index[known[index]]
-        self._everything = torch.tensor(positions["train"], dtype=torch.long)
+        for split, rows in indices.items():
+            index = torch.tensor(rows, dtype=torch.long)
+            self.split_indices[split] = index[known[index]]
+        self._all_answers = torch.tensor(positions["train"], dtype=torch.long)
 
     def _read(self, path: str) -> range:
         choice = VectorChoice(
@@ -174,18 +162,18 @@ class AnswerDataModule(LightningDataModule):
     @property
     def sizes(self) -> dict[Split, int]:
         """Labelled answer sets in each split."""
-        return {split: len(rows) for split, rows in self.members.items()}
+        return {split: len(rows) for split, rows in self.split_indices.items()}
 
     @property
     def num_unlabelled(self) -> int:
-        """Answer sets that have neither a label nor gold answers: not fitted or evaluated on."""
+        """Number of answer sets with neither a label nor gold answers. They are neither fitted nor evaluated on."""
         return int(torch.isnan(self.table.labels).sum())
 
     def require_fittable(self, *, validated: bool = False) -> None:
-        """Refuse answer sets a classifier cannot be fitted on.
+        """Refuse answer sets that a classifier cannot be fitted on.
 
         Args:
-            validated: Whether validation sets are needed to stop by.
+            validated: Whether validation sets are needed to decide when to stop.
 
         Raises:
             SplitError: If there are no labels, one class only, or nothing to validate on.
@@ -195,11 +183,11 @@ class AnswerDataModule(LightningDataModule):
                 f"none of the {len(self.table.rows)} answer sets can be graded: expected key 'label' (0 or 1), "
                 "or 'gold' (a list of right answers)"
             )
-        labels = [int(label) for label in self.table.labels[self.members["train"]].tolist()]
+        labels = [int(label) for label in self.table.labels[self.split_indices["train"]].tolist()]
         require_two_classes(labels, self.sizes, validated=validated)
 
     def require_labelled(self, split: Split) -> None:
-        """Refuse to evaluate on nothing.
+        """Refuse to evaluate on no answer sets.
 
         Raises:
             SplitError: If the split has no labelled answer sets.
@@ -210,97 +198,78 @@ class AnswerDataModule(LightningDataModule):
                 f"with 'label' or 'gold'; give {split}_answers, or a {split}_fraction above 0"
             )
 
-    def load(self, extract: AnswerFeatures | None = None) -> None:
-        """Read the vectors, once for each way of extracting features.
+    def runs(self) -> Iterator[AnswerBatch]:
+        """All answer sets with their vectors, about a thousand at a time, in order of position."""
+        return vector_runs(self.table)
+
+    @property
+    def answer_subsets(self) -> list[AnswerSubset]:
+        """The random subsets of answers that training sets are fitted on beside the whole."""
+        return [AnswerSubset(seed, self.fewest_answers) for seed in range(1, 1 + self.subsets)]
+
+    def batch(self, which: Split | Tensor) -> AnswerBatch:
+        """Answer sets with their vectors as one batch.
 
         Args:
-            extract: Turns vectors into features [B, F], run after run, so that they are never all in memory.
-                None keeps the vectors, for a module that learns what comes before the spectrum.
+            which: ``train``, ``val`` or ``test`` for the labelled sets of a split; or positions in ``table``, [B].
+
+        Raises:
+            VectorError: If the vectors' dimensions differ.
         """
-        wanted = "vectors" if extract is None else extract.extra_repr()
-        if self._loaded == wanted:
-            return
-        if extract is None:
-            if self.subsets:
-                raise SGPUError(f"subsets: expected 0 where a front before the spectrum is learned, got {self.subsets}")
-            self._data = self.table.with_vectors()
-        else:
-            with torch.no_grad():
-                views = self._views(extract)
-            self._data = self.table.with_features(views, self._weight(views[0]))
-        self._loaded = wanted
-
-    def _weight(self, features: Tensor) -> Tensor | None:
-        """How many answer sets each counts for in fitting, [n]: see `group_weight`; None: one each."""
-        train, labels = self.members["train"], self.table.labels
-        counted = group_weight(self.table.variants[train], labels[train], features[train])
-        return None if counted is None else torch.ones_like(labels).index_put_((train,), counted)
-
-    def _views(self, extract: AnswerFeatures) -> list[Tensor]:
-        """Features of all answer sets [n, F]: of all their answers, then of some, once for each of ``subsets``."""
-        views = [View(seed, self.fewest_answers) for seed in range(1, 1 + self.subsets)]
-        parts: list[list[Tensor]] = [[] for _ in range(1 + self.subsets)]
-        for run in self.table.runs():
-            for part, seen in zip(parts, [run, *(view(run) for view in views)], strict=True):
-                part.append(extract(seen).cpu())
-        return [torch.cat(part) for part in parts]
-
-    def take(self, index: Tensor) -> AnswerBatch:
-        """The answer sets at these positions as one batch; their vectors are read if they were not."""
-        if self._data is None:
-            self.load()
-        assert self._data is not None
-        return self._data.take(index)
-
-    def training_rows(self) -> Tensor:
-        """Positions to fit on: the training sets, in each view of them there is."""
-        index = self.members["train"]
-        views = 1 if self._data is None else len(self._data) // max(1, len(self.table.rows))
-        return torch.cat([index + view * len(self.table.rows) for view in range(views)])
+        self.setup()
+        index = self.split_indices[which] if isinstance(which, str) else which
+        if self._vectors is not None:
+            return self._vectors.take(index)
+        wanted = torch.zeros(len(self.table.rows), dtype=torch.bool).index_fill_(0, index, True)
+        parts = [run.take(wanted[run.index].nonzero().squeeze(1)) for run in self.runs()]
+        found = joined_runs(self.table, [part for part in parts if len(part)] or parts[:1])
+        place = torch.empty(len(wanted), dtype=torch.long).index_copy_(0, found.index, torch.arange(len(found)))
+        return found.take(place[index])
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of the training sets; or, where features are ready, one batch of all.
-
-        Of very many, the `kernel_sets`; `SGPUModule` then solves for the posterior of all.
-        """
-        index = self.training_rows()
-        if self._data is None or self._data.features is None:
+        """Shuffled batches of the training sets with vectors; or one batch of all their positions."""
+        index = self.split_indices["train"]
+        if self.with_vectors:
             return self._loader(index, shuffle=True)
-        return self._loader(index[kernel_sets(len(index))])
+        return batch_loader(self._positions, index, max(1, len(index)))
 
     def val_dataloader(self) -> DataLoader:
         """The validation sets."""
-        return self._loader(self.members["val"])
+        return self._loader(self.split_indices["val"])
 
     def test_dataloader(self) -> DataLoader:
         """The test sets."""
-        return self._loader(self.members["test"])
+        return self._loader(self.split_indices["test"])
 
     def predict_dataloader(self) -> DataLoader:
         """All sets of ``answers``, labelled or not."""
-        return self._loader(self._everything)
+        return self._loader(self._all_answers)
 
     def _loader(self, index: Tensor, *, shuffle: bool = False) -> DataLoader:
-        # Without shuffling, as many as a kernel is learned on: a step costs more than its sets.
-        size = self.batch_size if shuffle else KERNEL_SETS
-        return DataLoader(_Positions(self, index), batch_size=size, shuffle=shuffle, collate_fn=_as_is)
+        if not self.with_vectors:
+            return batch_loader(self._positions, index, _POSITIONS_BATCH)
+        if self._vectors is None:
+            self._vectors = joined_runs(self.table, list(self.runs()))
+        return batch_loader(self._vectors.take, index, self.batch_size, shuffle=shuffle)
+
+    def _positions(self, index: Tensor) -> AnswerBatch:
+        """A batch without vectors."""
+        return AnswerBatch(index=index, label=self.table.labels[index], group=self.table.group_hashes[index])
+
+    @property
+    def members(self) -> dict[Split, Tensor]:
+        """Deprecated name of ``split_indices``."""
+        warnings.warn("AnswerDataModule.members is now split_indices", FutureWarning, stacklevel=2)
+        return self.split_indices
+
+    def take(self, index: Tensor) -> AnswerBatch:
+        """Deprecated name of `batch`."""
+        warnings.warn("AnswerDataModule.take is now batch", FutureWarning, stacklevel=2)
+        return self.batch(index)
 
 
-class _Positions(Dataset[AnswerBatch]):
-    """Positions of answer sets; a list of them is fetched as one batch, by indexing tensors."""
-
-    def __init__(self, data: AnswerDataModule, index: Tensor) -> None:
-        self._data, self._index = data, index
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __getitem__(self, positions: Sequence[int]) -> AnswerBatch:
-        return self._data.take(self._index[list(positions)])
-
-    def __getitems__(self, positions: Sequence[int]) -> AnswerBatch:
-        return self[positions]
-
-
-def _as_is(batch: Any) -> AnswerBatch:
-    return batch
+def _check_least(**sizes: tuple[int, int]) -> None:
+    """Refuse sizes below their least value."""
+    for name, (value, least) in sizes.items():
+        if value < least:
+            raise SGPUError(f"{name}: expected at least {least}, got {value}")

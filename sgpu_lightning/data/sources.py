@@ -1,4 +1,4 @@
-"""Where answer sets with vectors come from: files of answers, embedded on the way, or stores."""
+"""Sources of answer sets with vectors: files of answers, which are embedded as they are read, and stores."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _FILE_CHUNK = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorChoice:
-    """Which vectors of a source are wanted.
+    """Which vectors of a source to use.
 
     Args:
-        encoder: Gives the external encoder (black-box), loaded at the first call; None for hidden states.
-        encoder_name: Its name; None for hidden states.
+        encoder: Returns the sentence encoder (black-box), which is loaded at the first call; None for hidden states.
+        encoder_name: Name of the encoder; None for hidden states.
         layers: Decoder layers (white-box); None for all that a store holds of the token rule.
-        token: ``last`` or ``mean``; None for whichever a store holds, if it holds one only.
+        token: ``last`` or ``mean``; None for the one that a store holds, if it holds only one.
 
     Raises:
         VectorError: If both an encoder and hidden states are asked for.
@@ -49,21 +49,21 @@ class VectorChoice:
 
 
 class Source(Protocol):
-    """A run of answer sets in a fixed order; text and vectors are read apart."""
+    """Answer sets in a fixed order. Texts and vectors are read separately."""
 
     name: str
-    grader: str | None  # the one its task names; None: the default one
+    grader: str | None  # the grader that its task names; None: the default one
 
     def records(self) -> Iterator[AnswerSet]:
         """The answer sets."""
         ...
 
     def specs(self) -> tuple[VectorSpec, ...]:
-        """What made the vectors, one for each layer."""
+        """What made the vectors, one specification for each layer."""
         ...
 
     def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
-        """The vectors of the same answer sets, in runs, one shard for each layer."""
+        """The vectors of the same answer sets, run after run, one shard for each layer."""
         ...
 
 
@@ -77,15 +77,15 @@ class FileSource:
         self._path, self._choice, self._on_error, self._skipped = path, choice, on_error, skipped
 
     def records(self) -> Iterator[AnswerSet]:
-        """The answer sets; with ``on_error`` skip, the good ones."""
+        """The answer sets; with ``on_error`` "skip", the valid ones."""
         return read_answers(self._path, on_error=self._on_error, skipped=self._skipped)
 
     def specs(self) -> tuple[VectorSpec, ...]:
-        """The encoder."""
+        """The specification of the encoder."""
         return (encoder_spec(self._encoder()),)
 
     def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
-        """Embed run after run."""
+        """The embeddings, run after run."""
         records = read_answers(self._path, on_error=self._on_error)
         while part := list(itertools.islice(records, _FILE_CHUNK)):
             yield (_embed(part, self._encoder(), self.name),)
@@ -105,9 +105,10 @@ class ReadySource:
 
     Args:
         answer_sets: The answer sets.
-        vector_specs: What made the vectors, one for each layer.
+        vector_specs: What made the vectors, one specification for each layer.
         shards: The vectors, one shard for each layer.
-        name: For messages.
+        name: Name of the source in messages.
+        grader: Name of the grader of its task; None: the default one.
     """
 
     answer_sets: Sequence[AnswerSet]
@@ -125,12 +126,12 @@ class ReadySource:
         return self.vector_specs
 
     def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
-        """All at once."""
+        """The vectors of all answer sets as one run."""
         yield self.shards
 
 
 class StoreSource:
-    """A store; vectors it lacks are embedded on the way if an encoder is wanted."""
+    """A store. If an encoder is chosen whose vectors it lacks, they are embedded as it is read."""
 
     def __init__(self, path: Path, choice: VectorChoice) -> None:
         self.name = str(path)
@@ -146,7 +147,7 @@ class StoreSource:
         """The chosen vector sets of the store.
 
         Raises:
-            VectorError: If the store does not hold what is wanted, naming what it holds.
+            VectorError: If the store does not hold them. The message names what it holds.
         """
         if self._choice.encoder is not None:
             return self._encoder_specs()
@@ -172,13 +173,13 @@ class StoreSource:
         same_name = [spec for spec in held if spec.source == self._choice.encoder_name]
         if held and not same_name:
             raise self._refusal(f"vectors of encoder {self._choice.encoder_name}")
-        # What the store says is enough: the encoder itself is loaded only if vectors must be made.
+        # The store knows the specification; the encoder itself is loaded only if vectors must be made.
         return (same_name[0],) if same_name else (encoder_spec(self._load_encoder()),)
 
     def _shard(self, spec: VectorSpec, shard: str) -> VectorShard:
         if spec.name in self._store.vector_specs:
             vectors = self._store.read_vectors(spec.name, shard)
-            if vectors.is_bad():  # the texts are only read to name the answer set
+            if vectors.is_bad():  # the texts are read only to name the answer set
                 vectors.check([record.id for record in self._store.read(shard)], self.name)
             return vectors
         return _embed(self._store.read(shard), self._load_encoder(), self.name)
@@ -202,10 +203,10 @@ def _embed(records: list[AnswerSet], encoder: Encoder, where: str) -> VectorShar
 
 
 def open_source(path: str | Path, choice: VectorChoice, on_error: OnError, skipped: Skipped) -> Source:
-    """A file or a store as a source.
+    """Open a file or a store as a source.
 
     Raises:
-        FileNotFoundError: If nothing is there.
+        FileNotFoundError: If there is no such file or folder.
     """
     path = Path(path).expanduser()
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Which answer sets are trained on, validated on and tested on; a group is never on two sides."""
+"""Which answer sets are trained on, validated on and tested on. A group is never on two sides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class SplitError(SGPUError):
-    """A split that would leak, or leave nothing to fit on."""
+    """A split that would leak labels, or leave nothing to fit on."""
 
 
 def split_of(group: str, val_fraction: float, test_fraction: float, seed: int = 0) -> Split:
@@ -22,6 +22,31 @@ def split_of(group: str, val_fraction: float, test_fraction: float, seed: int = 
     if place < test_fraction:
         return "test"
     return "val" if place < test_fraction + val_fraction else "train"
+
+
+def split_indices(
+    groups: Sequence[str], given: Mapping[Split, Sequence[int]], fractions: tuple[float, float], seed: int
+) -> dict[Split, list[int]]:
+    """Positions of the answer sets of each split, sorted.
+
+    Args:
+        groups: Group of each answer set.
+        given: Positions of the sets that were given for each split. Validation and test sets are split off the
+            training sets unless they were given.
+        fractions: Proportions of groups for validation and test.
+        seed: Random seed of the split.
+
+    Raises:
+        SplitError: If a group is on two sides.
+    """
+    found: dict[Split, list[int]] = {split: list(given[split]) for split in SPLITS} | {"train": []}
+    val_fraction, test_fraction = (
+        0.0 if given[split] else fraction for split, fraction in zip(SPLITS[1:], fractions, strict=True)
+    )
+    for i in given["train"]:
+        found[split_of(groups[i], val_fraction, test_fraction, seed)].append(i)
+    refuse_leaks(groups, found)
+    return {split: sorted(rows) for split, rows in found.items()}
 
 
 def check_fractions(val_fraction: float, test_fraction: float) -> None:
@@ -33,18 +58,18 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
         )
 
 
-def refuse_leaks(groups: Sequence[str], members: Mapping[Split, Sequence[int]]) -> None:
-    """Refuse a group that stands on two sides.
+def refuse_leaks(groups: Sequence[str], indices: Mapping[Split, Sequence[int]]) -> None:
+    """Refuse a group that is on two sides.
 
     Args:
         groups: Group of each answer set.
-        members: Positions of each split's answer sets.
+        indices: Positions of each split's answer sets.
 
     Raises:
-        SplitError: Naming the first such group.
+        SplitError: If there is one. The message names the first.
     """
     owner: dict[str, Split] = {}
-    for split, rows in members.items():
+    for split, rows in indices.items():
         for i in rows:
             other = owner.setdefault(groups[i], split)
             if other != split:
@@ -55,7 +80,7 @@ def refuse_leaks(groups: Sequence[str], members: Mapping[Split, Sequence[int]]) 
 
 
 def require_two_classes(labels: Sequence[int], sizes: Mapping[Split, int], *, validated: bool) -> None:
-    """Refuse training labels a classifier cannot be fitted on.
+    """Refuse training labels that a classifier cannot be fitted on.
 
     Args:
         labels: Labels of the training sets.

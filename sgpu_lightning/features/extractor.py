@@ -1,9 +1,9 @@
-"""From vectors to what the GP sees: a learnable front, the cosines of the answers, and feature blocks."""
+"""From vectors to the features of the GP: a learnable front, the cosines of the answers, and feature blocks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.batch import AnswerBatch
-from sgpu_lightning.features.blocks import BLOCK, BLOCKS, BlockInputs, FeatureBlock
-from sgpu_lightning.features.spectrum import GramKernel, cosine_gram
+from sgpu_lightning.features.answer_batch import AnswerBatch
+from sgpu_lightning.features.blocks import BLOCKS, BlockInputs
+from sgpu_lightning.features.gram_kernels import GramKernel, cosine_gram
 
-MAX_SIZE = 1000  # of the reference number of answers: a predictor's config may come from anywhere
-# What won in cross-validation over many data sets, see docs/results.md.
-DEFAULT_BLOCKS: tuple[FeatureBlock, ...] = (
+MAX_SIZE = 1000  # limit of the reference number of answers: a predictor's config may come from anywhere
+# These won in cross-validation over many data sets, see docs/results.md.
+DEFAULT_BLOCKS = (
     "spectrum",
     "scored_similarity",
     "match_fraction",
@@ -32,35 +32,27 @@ class AnswerFeatures(nn.Module):
     """Features of answer sets, differentiable with respect to the vectors and to its own parameters.
 
     Args:
-        blocks: Which feature blocks, in this order. ``spectrum``: log of the K reference eigenvalues.
-            ``scored_similarity``: cosines of the scored answer to the answers, sorted, at K ranks.
-            ``match_fraction``: share of answers equal to the scored one after normalisation. ``lexical_spectrum``:
-            shares of the distinct texts, which are the eigenvalues of the exact-match Gram matrix.
-            ``overlap_spectrum`` and ``overlap_similarity``: the like of the first two with the Jaccard similarity of
-            the answers' words for the cosine. ``lengths``: for words, then for characters, of log(1 + length) that
-            of the scored answer, and the mean and standard deviation over the answers. ``logprob``: mean and
-            standard deviation of the answers' log-probabilities. ``question``: cosine of the scored answer to the
-            question, which only an encoder's vectors have.
-        size: K, the reference number of answers; sets of other sizes are mapped to it.
+        blocks: Names of feature blocks, in this order; see docs/features.md.
+        size: K, the reference number of answers. Sets of other sizes are mapped to it.
         floor: Eigenvalues are clamped at this before the logarithm, in (0, 1/K).
-        kernel: Gram kernel, ``linear`` or ``rbf``.
-        gamma: Bandwidth of the RBF kernel.
+        gram_kernel: Kernel of the Gram matrix, ``linear`` or ``rbf``.
+        gamma: Bandwidth of the RBF Gram kernel.
         learn_gamma: Learn the bandwidth.
         projection: (d, p): learn a linear map of the vectors from d to p before the Gram matrix.
-        num_layers: L; the layers' cosine matrices are averaged with weights.
-        learn_layers: Learn these weights (a softmax); otherwise they are equal.
+        num_layers: L. The layers' cosine matrices are averaged with weights.
+        learn_layers: Learn these weights (a softmax). Otherwise they are equal.
 
     Raises:
-        SGPUError: Naming the argument that is off.
+        SGPUError: If an argument is invalid. The message names it.
     """
 
     def __init__(
         self,
-        blocks: Sequence[FeatureBlock] = ("spectrum",),
+        blocks: Sequence[str] = ("spectrum",),
         *,
         size: int = 10,
         floor: float = 1e-6,
-        kernel: GramKernel = "linear",
+        gram_kernel: GramKernel = "linear",
         gamma: float = 1.0,
         learn_gamma: bool = False,
         projection: Sequence[int] | None = None,
@@ -68,9 +60,9 @@ class AnswerFeatures(nn.Module):
         learn_layers: bool = False,
     ) -> None:
         super().__init__()
-        _check(blocks, size, floor, kernel, gamma)
+        _check(blocks, size, floor, gram_kernel, gamma)
         self.blocks = tuple(blocks)
-        self.size, self.floor, self.kernel = size, floor, kernel
+        self.size, self.floor, self.gram_kernel = size, floor, gram_kernel
         self.learn_gamma, self.learn_layers = learn_gamma, learn_layers
         self.log_gamma = nn.Parameter(torch.tensor(math.log(gamma), dtype=torch.float64), requires_grad=learn_gamma)
         self.layer_logits = nn.Parameter(torch.zeros(num_layers, dtype=torch.float64), requires_grad=learn_layers)
@@ -82,24 +74,32 @@ class AnswerFeatures(nn.Module):
 
     @property
     def learnable(self) -> bool:
-        """Whether anything before the GP is learned; if not, features are computed once."""
+        """Whether anything before the GP is learned. If not, features are computed once."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
     @property
     def num_features(self) -> int:
-        """F, the length of what `forward` gives for each set."""
+        """F, the number of features of a set."""
         return sum(self.widths)
 
     @property
     def widths(self) -> list[int]:
         """Features in each block."""
-        return [len(BLOCK[block].agreement(self.size)) for block in self.blocks]
+        return [len(BLOCKS[block].agreement(self.size)) for block in self.blocks]
 
     @property
     def agreement(self) -> Tensor:
-        """How each feature goes with agreement of the answers: 1, -1 or 0, float64 [F]."""
-        signs = [sign for block in self.blocks for sign in BLOCK[block].agreement(self.size)]
+        """Sign of each feature's relation to agreement of the answers: 1, -1 or 0, float64 [F]; see `Block`."""
+        signs = [sign for block in self.blocks for sign in BLOCKS[block].agreement(self.size)]
         return torch.tensor(signs, dtype=torch.float64)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> AnswerFeatures:
+        """An extractor of the same kind as one with these `settings`, also of an earlier version."""
+        current = dict(settings)
+        if "kernel" in current:  # the name of gram_kernel before version 0.2
+            current["gram_kernel"] = current.pop("kernel")
+        return cls(**current)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class AnswerFeatures(nn.Module):
             "blocks": list(self.blocks),
             "size": self.size,
             "floor": self.floor,
-            "kernel": self.kernel,
+            "gram_kernel": self.gram_kernel,
             "gamma": self.log_gamma.exp().item(),
             "learn_gamma": self.learn_gamma,
             "projection": None if linear is None else [linear.in_features, linear.out_features],
@@ -118,9 +118,9 @@ class AnswerFeatures(nn.Module):
         }
 
     def extra_repr(self) -> str:
-        """What the features are; two extractors that print the same and learn nothing give the same."""
+        """The settings in words. Two extractors that learn nothing give equal features if these are equal."""
         return (
-            f"blocks={list(self.blocks)}, size={self.size}, floor={self.floor}, kernel={self.kernel}, "
+            f"blocks={list(self.blocks)}, size={self.size}, floor={self.floor}, gram_kernel={self.gram_kernel}, "
             f"gamma={self.log_gamma.exp().item():.6g}, layers={self.layer_logits.softmax(0).tolist()}"
         )
 
@@ -136,10 +136,10 @@ class AnswerFeatures(nn.Module):
             mask=mask.to(cosines.device),
             size=self.size,
             floor=self.floor,
-            kernel=self.kernel,
+            gram_kernel=self.gram_kernel,
             gamma=self.log_gamma.exp(),
         )
-        return torch.cat([BLOCK[block].compute(given) for block in self.blocks], dim=-1)
+        return torch.cat([BLOCKS[block].compute(given) for block in self.blocks], dim=-1)
 
     def _cosines(self, batch: AnswerBatch) -> Tensor:
         """Cosines among the answers [B, N, N]; with the scored answer as last row and column where a block needs it."""
@@ -149,7 +149,7 @@ class AnswerFeatures(nn.Module):
             raise SGPUError(
                 f"vectors: expected {len(self.layer_logits)} layers, got {vectors.shape[1]}; set num_layers to match"
             )
-        last = scored if any(BLOCK[block].scored for block in self.blocks) else None
+        last = scored if any(BLOCKS[block].scored for block in self.blocks) else None
         if self.projection is not None:
             if vectors.shape[-1] != self.projection.in_features:
                 raise SGPUError(
@@ -164,25 +164,30 @@ class AnswerFeatures(nn.Module):
         return torch.einsum("l,blij->bij", self.layer_logits.softmax(0), cosines)
 
 
-def blocks_of(specs: Sequence[VectorSpec]) -> list[FeatureBlock]:
-    """The default blocks, as far as vectors of these kinds give them: no hidden state of a question is recorded."""
+def blocks_of(specs: Sequence[VectorSpec]) -> list[str]:
+    """The default blocks that vectors of these kinds allow: no hidden state of a question is recorded."""
     hidden = any(spec.kind == "hidden" for spec in specs)
     return [block for block in DEFAULT_BLOCKS if block != "question" or not hidden]
 
 
-def mean_of(blocks: Sequence[FeatureBlock]) -> Literal["agreement", "constant"]:
-    """The default mean function: constant for the spectrum alone, as it is the paper's method then."""
+def available_blocks(batch: AnswerBatch) -> list[str]:
+    """The default blocks that a batch holds the inputs of."""
+    return [block for block in DEFAULT_BLOCKS if BLOCKS[block].available(batch)]
+
+
+def mean_of(blocks: Sequence[str]) -> Literal["agreement", "constant"]:
+    """The default mean function: constant for the spectrum alone, which is then the paper's method."""
     return "constant" if list(blocks) == ["spectrum"] else "agreement"
 
 
-def _check(blocks: Sequence[str], size: int, floor: float, kernel: str, gamma: float) -> None:
+def _check(blocks: Sequence[str], size: int, floor: float, gram_kernel: str, gamma: float) -> None:
     if not blocks or len(set(blocks)) != len(blocks) or set(blocks) - set(BLOCKS):
         raise SGPUError(f"features: expected distinct blocks out of {', '.join(BLOCKS)}, got {list(blocks)}")
     if not 3 <= size <= MAX_SIZE:
         raise SGPUError(f"num_eigenvalues: expected 3 to {MAX_SIZE}, got {size}")
     if not 0 < floor < 1 / size:
         raise SGPUError(f"floor: expected a number between 0 and 1/num_eigenvalues = {1 / size:g}, got {floor}")
-    if kernel not in get_args(GramKernel):
-        raise SGPUError(f"gram: expected one of {', '.join(get_args(GramKernel))}, got '{kernel}'")
+    if gram_kernel not in get_args(GramKernel):
+        raise SGPUError(f"gram_kernel: expected one of {', '.join(get_args(GramKernel))}, got '{gram_kernel}'")
     if not gamma > 0:
         raise SGPUError(f"gamma: expected a number > 0, got {gamma}")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.standardise import mean_and_scale
+from sgpu_lightning.features.standardisation import mean_and_scale
 from sgpu_lightning.gp.frozen import FrozenGP, KernelName, Prediction, correlation
 from sgpu_lightning.gp.inducing_points import NUM_INDUCING, kmeans_points
 from sgpu_lightning.gp.inference import Observed, Posterior, Projection, best_posterior, bound
@@ -113,7 +113,7 @@ class GPClassifier(nn.Module):
         """Features [B, F] in the training data's units."""
         return (features.double() - self.mean) / self.scale
 
-    def elbo(self, features: Tensor, labels: Tensor, num_data: int) -> Tensor:
+    def elbo(self, features: Tensor, labels: Tensor, num_data: float) -> Tensor:
         """The evidence lower bound per answer set (nats), a scalar.
 
         Args:

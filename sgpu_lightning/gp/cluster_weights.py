@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.answers.groups import group_key_hash
-from sgpu_lightning.features.standardise import standardised
+from sgpu_lightning.features.standardisation import standardised
 
 _LIMIT = 3.0  # times what the design effect leaves of a very large group
 

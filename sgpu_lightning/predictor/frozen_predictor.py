@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from sgpu_lightning.features.batch import AnswerBatch
+from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
 from sgpu_lightning.gp.frozen import FrozenGP, Prediction
 from sgpu_lightning.predictor.config import PredictorConfig, PredictorError
@@ -85,7 +85,7 @@ def _empty(config: PredictorConfig, where: str) -> FrozenPredictor:
     """The module without memory for its tensors: what a config says may be anything."""
     try:
         with torch.device("meta"):
-            features = AnswerFeatures(**config.features)
+            features = AnswerFeatures.from_settings(config.features)
             gp = FrozenGP.of_shape(**config.gp)
             expected, takes = features.num_features, {one.settings["num_features"] for one in _with_bases(gp)}
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:

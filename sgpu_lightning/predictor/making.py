@@ -28,6 +28,7 @@ from sgpu_lightning.predictor.domain import domain_of, is_unlike
 from sgpu_lightning.predictor.files import is_hub_name
 from sgpu_lightning.predictor.frozen_predictor import FrozenPredictor, to_bytes
 from sgpu_lightning.predictor.predictor import SGPUPredictor
+from sgpu_lightning.training.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from sgpu_lightning.data.datamodule import AnswerDataModule
@@ -64,7 +65,7 @@ def make_predictor(
     model = FrozenPredictor(type(module.features)(**module.features.settings), module.gp.freeze())
     model.features.load_state_dict(module.features.state_dict())
     prediction, counts = _predict_all(model, data)
-    train = data.members["train"]
+    train = data.split_indices["train"]
     domain = domain_of(_training_variance(model, data, prediction))
     config = PredictorConfig(
         title=title,
@@ -95,7 +96,8 @@ def open_checkpoint(path: Path, **changes: Any) -> tuple[SGPUModule, AnswerDataM
         CheckpointError: If it is not one of ours.
     """
     from sgpu_lightning.data.datamodule import AnswerDataModule
-    from sgpu_lightning.training.checkpoint import load_module, read_settings
+    from sgpu_lightning.training.checkpoint import read_settings
+    from sgpu_lightning.training.fitted_module import load_module
 
     module = load_module(path)
     settings = read_settings(path)["data"] | {key: value for key, value in changes.items() if value is not None}
@@ -109,12 +111,13 @@ def _require_same_data(module: SGPUModule, data: AnswerDataModule) -> None:
             f"the predictor was fitted on vectors of {describe_specs(module.vector_specs)}, got "
             f"{describe_specs(given)}; use the same"
         )
-    groups = torch.unique(data.table.group_hashes[data.members["train"]])
-    known = int(torch.isin(groups, module.train_groups).sum())
-    more = len(module.train_groups) - known  # those of the predictor that it was warm-started from
+    groups = torch.unique(data.table.group_hashes[data.split_indices["train"]])
+    fitted = torch.empty(0, dtype=torch.long) if module.train_groups is None else module.train_groups
+    known = int(torch.isin(groups, fitted).sum())
+    more = len(fitted) - known  # those of the predictor that it was warm-started from
     if known < len(groups) or (more and module.hparams["warm_start"] is None):
         raise PredictorError(
-            f"the answers' training sets are not those of the fit: expected {len(module.train_groups)} groups, got "
+            f"the answers' training sets are not those of the fit: expected {len(fitted)} groups, got "
             f"{len(groups)}, {known} of them the same; give the fit's own answers (--answers), unchanged"
         )
 
@@ -123,7 +126,7 @@ def _require_same_data(module: SGPUModule, data: AnswerDataModule) -> None:
 def _predict_all(model: FrozenPredictor, data: AnswerDataModule) -> tuple[Prediction, Tensor]:
     """The prediction for all answer sets, run after run, and their numbers of answers, int64 [n]."""
     predictions, counts = [], []
-    for run in data.table.runs():
+    for run in data.runs():
         assert run.mask is not None
         predictions.append(model(run))
         counts.append(run.mask.sum(1))
@@ -136,15 +139,17 @@ def _num_answers(counts: Tensor, data: AnswerDataModule) -> tuple[int, int]:
 
 
 def _training_variance(model: FrozenPredictor, data: AnswerDataModule, prediction: Prediction) -> Tensor:
-    """Latent variance of the training sets, in each view of them that was fitted on."""
+    """Latent variance of the training sets, with all their answers and with each answer subset that was fitted on."""
+    index = data.split_indices["train"]
     if not data.subsets:
-        return prediction.latent_variance[data.members["train"]]
-    data.load(model.features)
-    return model(data.take(data.training_rows())).latent_variance
+        return prediction.latent_variance[index]
+    cache = FeatureCache()
+    cache.fill(data, model.features)
+    return model.gp(torch.cat([features[index] for features in cache.features])).latent_variance
 
 
 def _training(data: AnswerDataModule) -> TrainingData:
-    index = data.members["train"]
+    index = data.split_indices["train"]
     wanted, rows = set(index.tolist()), data.table.rows
     digest = hashlib.sha256()
     for i, record in enumerate(data.table.records()):
@@ -164,7 +169,7 @@ def _evaluation(prediction: Prediction, unlike: Tensor, data: AnswerDataModule) 
     """On the test sets; on the validation sets where there are none."""
     from sgpu_lightning.metrics.functional import bootstrap_interval, calibration_noise_floor
 
-    index = data.members["test"] if len(data.members["test"]) else data.members["val"]
+    index = data.split_indices["test"] if len(data.split_indices["test"]) else data.split_indices["val"]
     probs, labels = prediction.p_correct[index], data.table.labels[index]
     if len(torch.unique(labels)) < 2:
         return None

@@ -16,6 +16,7 @@ from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorSpec, describe_specs, specs_match
 from sgpu_lightning.data.sources import ReadySource, StoreSource, VectorChoice
 from sgpu_lightning.data.table import AnswerTable
+from sgpu_lightning.data.vector_runs import vector_runs
 from sgpu_lightning.embedding.embed_answers import embed_records, encoder_spec
 from sgpu_lightning.embedding.encoder import Encoder
 from sgpu_lightning.predictor.config import PredictorConfig, PredictorError
@@ -73,7 +74,7 @@ def score_rows(model: FrozenPredictor, config: PredictorConfig, source: ReadySou
     require_vectors(config, source.specs())
     table = AnswerTable()
     table.add(source, _NoGrader())
-    for run in table.runs():
+    for run in vector_runs(table):
         prediction = model(run)
         unlike = is_unlike(prediction.latent_variance, config.domain).tolist()
         rows = prediction_records([(run.index, prediction)], table)

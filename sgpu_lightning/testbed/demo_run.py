@@ -14,7 +14,8 @@ from sgpu_lightning.answers.grading import alias_match, label_of
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.embedding.embed_answers import embed_store, load_encoder
-from sgpu_lightning.features.spectrum import cosine_gram, eigenspectrum, gram
+from sgpu_lightning.features.gram_kernels import cosine_gram, gram_matrix
+from sgpu_lightning.features.spectrum import eigenspectrum
 from sgpu_lightning.sampling.local.huggingface import HuggingFaceSampler
 from sgpu_lightning.sampling.sampling_run import sample_to_store
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
@@ -149,7 +150,7 @@ def _spectra(store: AnswerStore, name: str, count: int) -> torch.Tensor:
     shard = store.read_vectors(name, store.shards[0])
     answers = int(shard.counts[0])
     vectors = torch.from_numpy(shard.answers[: count * answers]).reshape(count, answers, -1)
-    return eigenspectrum(gram(cosine_gram(vectors)))
+    return eigenspectrum(gram_matrix(cosine_gram(vectors)))
 
 
 def _bars(values: Iterable[float]) -> str:

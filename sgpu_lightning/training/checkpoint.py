@@ -1,19 +1,92 @@
-"""Reading what ``sgpu fit`` wrote, without running anything a file may hold."""
+"""Reading what ``sgpu fit`` wrote, without running any code that a file may hold."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from sgpu_lightning.training.module import CheckpointError, SGPUModule
+from sgpu_lightning.answers.storage.vectors import VectorSpec
+from sgpu_lightning.features.extractor import AnswerFeatures
+from sgpu_lightning.gp.classifier import GPClassifier
+from sgpu_lightning.gp.prior_mean import empty_trend
+from sgpu_lightning.training.checks import CheckpointError
 
 _PARTS = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "vector_specs", "train_groups")
+_RENAMED = {"gram": "gram_kernel"}  # hyperparameters, by their name in earlier versions
+
+
+def make_features(settings: Mapping[str, Any], blocks: list[str], num_layers: int, dim: int | None) -> AnswerFeatures:
+    """The feature extractor of a module.
+
+    Args:
+        settings: The module's hyperparameters.
+        blocks: Feature blocks.
+        num_layers: Number of layers of the vectors.
+        dim: Length of the vectors; None where it is not known yet.
+    """
+    width = settings["projection_dim"]
+    return AnswerFeatures(
+        blocks,
+        size=settings["num_eigenvalues"],
+        floor=settings["floor"],
+        gram_kernel=settings["gram_kernel"],
+        gamma=settings["gamma"],
+        learn_gamma=settings["learn_gamma"],
+        projection=(dim, width) if dim is not None and width is not None else None,
+        num_layers=num_layers,
+        learn_layers=settings["learn_layers"],
+    )
+
+
+class FittedParts(NamedTuple):
+    """The parts of a fitted module that a checkpoint gives their shapes.
+
+    Args:
+        features: The feature extractor.
+        gp: The GP.
+        vector_specs: What made the vectors, one specification for each layer.
+    """
+
+    features: AnswerFeatures
+    gp: GPClassifier
+    vector_specs: tuple[VectorSpec, ...]
+
+
+def empty_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
+    """The parts of a checkpoint's module, for its state dict to fill.
+
+    Args:
+        checkpoint: Content of a checkpoint; its hyperparameters by their current names.
+    """
+    settings, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    weight = state.get("features.projection.weight")
+    dim = None if weight is None else weight.shape[1]
+    features = make_features(settings, settings["features"], len(state["features.layer_logits"]), dim)
+    points = state["gp.latent.variational_strategy.inducing_points"]
+    trend = empty_trend(points.shape[1], len(state["gp.latent.trend_weights"]), checkpoint.get("warm_start"))
+    gp = GPClassifier(features.widths, len(points), settings["kernel"], trend)
+    return FittedParts(features, gp, tuple(VectorSpec(**spec) for spec in checkpoint["vector_specs"]))
+
+
+def fitted_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
+    """The parts of a checkpoint's module with their state."""
+    parts, state = empty_parts(checkpoint), checkpoint["state_dict"]
+    for prefix, part in (("features.", parts.features), ("gp.", parts.gp)):
+        part.load_state_dict({key.removeprefix(prefix): at for key, at in state.items() if key.startswith(prefix)})
+        part.eval()
+    return parts
+
+
+def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A module's hyperparameters by their current names."""
+    return {_RENAMED.get(key, key): value for key, value in settings.items()}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content; tensors and plain values only, nothing in it is run.
+    """The content of a checkpoint: tensors and plain values only. No code in it is run.
 
     Raises:
         CheckpointError: If there is no such file, or it is not one of ours.
@@ -22,30 +95,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint written by 'sgpu fit'")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return {part: content[part] for part in _PARTS}
+        parts = {part: content[part] for part in _PARTS}
     except Exception as error:
         # Not the cause's own text: torch's advises to load the file without the safety of weights_only.
         raise CheckpointError(f"{path}: not a checkpoint written by 'sgpu fit'") from error
+    settings = renamed_settings(parts["hyper_parameters"])
+    return parts | {"hyper_parameters": settings, "warm_start": content.get("warm_start")}
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
-    """What a checkpoint was fitted under, by ``model`` and ``data``; see `read_checkpoint`."""
+    """The settings that a checkpoint was fitted under, by ``model`` and ``data``; see `read_checkpoint`."""
     content = read_checkpoint(path)
     parts = {"model": content["hyper_parameters"], "data": content["datamodule_hyper_parameters"]}
     return {
         part: {key: value for key, value in values.items() if not key.startswith("_")} for part, values in parts.items()
     }
-
-
-def load_module(path: Path) -> SGPUModule:
-    """The fitted module of a checkpoint; see `read_checkpoint`.
-
-    Raises:
-        CheckpointError: Also if its tensors do not have the shapes that its settings say.
-    """
-    read_checkpoint(path)
-    try:
-        module = SGPUModule.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint written by 'sgpu fit' ({error})") from error
-    return module.eval()

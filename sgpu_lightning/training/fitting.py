@@ -1,47 +1,36 @@
-"""Fitting with defaults that need no tuning, and the table that says how well it went."""
+"""Fitting with defaults that need no tuning, and the table of the resulting metrics."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.data.splits import Split
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.training.callbacks import CHECK_EVERY, default_callbacks
 from sgpu_lightning.training.module import SGPUModule
+from sgpu_lightning.training.quiet import quiet
+from sgpu_lightning.training.step_progress import StepProgress
+from sgpu_lightning.training.stopping import CHECK_EVERY, best_checkpoint
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Metrics = dict[str, float]
-_BESIDE_THE_POINT = (
-    ".*does not have many workers.*",  # the data is in memory
-    ".*exists and is not empty.*",
-    ".*Total length of `DataLoader` across ranks is zero.*",  # no validation sets were wanted
-    ".*is smaller than the logging interval.*",
-    ".*LightningCLI's args parameter is intended.*",
-    ".*treespec, LeafSpec.*",
-    ".*callbacks used to create the checkpoint need to be provided.*",  # to evaluate, they are not
-)
 MAX_STEPS = 1000
 
 
 def trainer_defaults() -> dict[str, Any]:
-    """Trainer arguments without callbacks, bar and logger, which the command line and Python make differently.
+    """Default arguments of the Trainer, without callbacks and logger.
 
-    The length of a fit is counted in steps, not epochs: a GP on a handful of features is learned after some
-    hundred steps however many sets there are.
+    The length of a fit is counted in steps, not epochs: a GP on a handful of features is learned after about a hundred
+    steps, however many sets there are.
     """
     return {
         # The GP is small: a GPU gains little, and Apple's has no float64.
@@ -62,10 +51,10 @@ class Fitted:
     """A fitted predictor.
 
     Args:
-        module: With the best state loaded.
-        checkpoint: Where that state is.
-        metrics: Of each split that has answer sets, by metric name without prefix.
-        sizes: Labelled answer sets in each split.
+        module: The module with its best state.
+        checkpoint: Path of that state.
+        metrics: Metrics of each split that has answer sets, by name without prefix.
+        sizes: Number of labelled answer sets in each split.
     """
 
     module: SGPUModule
@@ -81,48 +70,47 @@ def fit(
 
     Args:
         data: The answer sets.
-        module: What to fit; None for the defaults.
+        module: The module to fit; None for one with default settings. A module that was fitted before starts over.
         out: Folder for the checkpoint and the log of metrics.
-        trainer: Arguments of Lightning's Trainer, over the defaults.
+        trainer: Arguments of Lightning's Trainer that override the defaults. Callbacks are added to those that stop
+            the fit and keep its best state.
     """
     module = module if module is not None else SGPUModule()
-    progress = trainer.pop("enable_progress_bar", True)
-    callbacks = default_callbacks(validated=module.learns_features, progress=progress)
-    own = {"logger": CSVLogger(out, name=""), "callbacks": callbacks, "enable_progress_bar": False}
-    settings = trainer_defaults() | own | trainer
+    bar = [StepProgress()] if trainer.pop("enable_progress_bar", True) else []
+    callbacks = trainer.pop("callbacks", None) or []
+    settings = trainer_defaults() | {"logger": CSVLogger(out, name=""), "enable_progress_bar": False} | trainer
     threads = torch.get_num_threads()
     try:
         with quiet():
-            runner = Trainer(**settings)
+            runner = Trainer(callbacks=[*bar, *(callbacks if isinstance(callbacks, list) else [callbacks])], **settings)
             runner.fit(module, datamodule=data)
             return evaluate_best(runner, module, data)
     finally:
-        torch.set_num_threads(threads)  # the module gives them back itself, but not when a fit breaks
+        torch.set_num_threads(threads)  # the module restores them itself, but not when a fit fails
 
 
 def evaluate_best(trainer: Trainer, module: SGPUModule, data: AnswerDataModule) -> Fitted:
     """Evaluate the best checkpoint of a finished fit on the validation and test sets.
 
-    On one device, with a trainer of its own: several would each count some answer sets twice.
+    This runs on one device with a trainer of its own: on several, some answer sets would count twice.
     """
-    callback = trainer.checkpoint_callback
-    if not isinstance(callback, ModelCheckpoint) or not callback.best_model_path:
+    best = best_checkpoint(trainer)
+    if best is None:
         raise SGPUError(
-            "the fit kept no checkpoint: expected a ModelCheckpoint callback that saved one; remove fast_dev_run, "
-            "or let it save within the fit's steps"
+            "the fit kept no checkpoint: expected the trainer to save one; remove fast_dev_run and "
+            "enable_checkpointing=False, or let it save within the fit's steps"
         )
-    best = callback.best_model_path
     evaluator = Trainer(
         accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False
     )
     verbs: dict[Split, Any] = {"val": evaluator.validate, "test": evaluator.test}
     sizes = data.sizes
     metrics = {
-        split: plain_metrics(run(module, datamodule=data, ckpt_path=best, verbose=False, weights_only=True)[0])
+        split: plain_metrics(run(module, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=True)[0])
         for split, run in verbs.items()
         if sizes[split]
     }
-    return Fitted(module, Path(best), metrics, sizes)
+    return Fitted(module, best, metrics, sizes)
 
 
 def plain_metrics(logged: Mapping[str, Any]) -> Metrics:
@@ -143,20 +131,3 @@ def metrics_table(metrics: Mapping[str, Metrics], sizes: Mapping[str, int], titl
         table.add_row(row, str(sizes[row]), *(f"{number:.3f}" for number in numbers))
     table.caption = "A perfectly calibrated predictor would show an ECE near its floor on this many sets."
     return table
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what Lightning says of the hardware and of data loader workers, which does not apply here."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for message in _BESIDE_THE_POINT:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -22,10 +22,10 @@ def prediction_records(
     """One JSON-ready record for each predicted answer set.
 
     Args:
-        batches: What ``trainer.predict`` gives: positions [B] and their prediction.
-        table: The answer sets that the positions are of.
-        train_groups: Hashes of the groups the predictor was fitted on, int64; other sets are ``held_out``. None where
-            they are not known: then nothing is said of it.
+        batches: Output of ``trainer.predict``: positions [B] and their prediction.
+        table: The answer sets that the positions refer to.
+        train_groups: Numbers of the groups that the predictor was fitted on, int64. Other sets are ``held_out``. None
+            where the groups are not known: the records then have no such key.
     """
     held_out = None if train_groups is None else (~torch.isin(table.group_hashes, train_groups)).tolist()
     for index, prediction in batches:
@@ -45,17 +45,17 @@ def prediction_records(
 
 
 def write_predictions(
-    path: Path, batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable, train_groups: Tensor
+    path: Path, batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable, train_groups: Tensor | None
 ) -> int:
     """Write `prediction_records` to a file; see `write_records`."""
     return write_records(path, prediction_records(batches, table, train_groups))
 
 
 def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Write JSON Lines to a file, which appears only when it is whole.
+    """Write JSON Lines to a file. It appears only when it is complete.
 
     Returns:
-        How many records were written.
+        The number of records written.
 
     Raises:
         SGPUError: If the path is a folder.

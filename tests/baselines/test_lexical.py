@@ -23,7 +23,7 @@ def test_match_fraction_is_after_normalisation_and_exact_match_is_not():
 
 def test_match_fraction_is_the_feature_of_that_name():
     from sgpu_lightning.answers.texts import AnswerTexts
-    from sgpu_lightning.features.batch import TextBatch, batch_of_vectors
+    from sgpu_lightning.features.answer_batch import TextBatch, batch_of_vectors
     from sgpu_lightning.features.extractor import AnswerFeatures
     from tests.baselines.helpers import random_inputs
 

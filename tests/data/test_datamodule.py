@@ -11,10 +11,10 @@ import torch
 from sgpu_lightning import AnswerDataModule, AnswerStore
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.data.splits import SPLITS, SplitError, split_of
+from sgpu_lightning.data.vector_runs import joined_runs
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.batch import some_answers
+from sgpu_lightning.features.answer_subsets import draw_answers, subset_weight
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp import hyperparameters as fitting
 from tests.toy import toy_rows, toy_store, write_toy_answers
 
 
@@ -36,16 +36,16 @@ class TestSplits:
     def test_every_labelled_set_is_in_one_split_about_as_large_as_asked(self, tmp_path):
         toy_store(tmp_path / "store")
         data = ready(white_box(tmp_path / "store", val_fraction=0.2, test_fraction=0.3))
-        positions = torch.cat([data.members[split] for split in SPLITS])
+        positions = torch.cat([data.split_indices[split] for split in SPLITS])
         assert sorted(positions.tolist()) == list(range(240))
-        assert [len(data.members[split]) for split in SPLITS] == pytest.approx([120, 48, 72], abs=20)
+        assert [len(data.split_indices[split]) for split in SPLITS] == pytest.approx([120, 48, 72], abs=20)
 
     def test_a_group_is_never_on_two_sides(self, tmp_path):
         rows = toy_rows(200)
         for i, row in enumerate(rows):
             row["group"] = f"g{i % 17}"
         data = ready(AnswerDataModule(write_rows(tmp_path / "a.jsonl", rows), encoder="minilm"))
-        groups = [{data.table.rows[i].group for i in data.members[split].tolist()} for split in SPLITS]
+        groups = [{data.table.rows[i].group for i in data.split_indices[split].tolist()} for split in SPLITS]
         assert not groups[0] & groups[1]
         assert not groups[1] & groups[2]
         assert not groups[0] & groups[2]
@@ -62,8 +62,8 @@ class TestSplits:
         first = write_rows(tmp_path / "a.jsonl", toy_rows(100))
         other = [row | {"question": f"other {row['id']}"} for row in toy_rows(30)]
         data = ready(AnswerDataModule(first, test_answers=write_rows(tmp_path / "b.jsonl", other), val_fraction=0.2))
-        assert data.members["test"].tolist() == list(range(100, 130))
-        assert len(data.members["train"]) + len(data.members["val"]) == 100
+        assert data.split_indices["test"].tolist() == list(range(100, 130))
+        assert len(data.split_indices["train"]) + len(data.split_indices["val"]) == 100
 
     def test_a_group_on_both_sides_of_a_given_split_is_refused(self, tmp_path):
         path = write_rows(tmp_path / "a.jsonl", toy_rows(30))
@@ -104,8 +104,9 @@ class TestLabels:
     def test_sets_without_label_are_predicted_but_not_fitted_on(self, tmp_path):
         rows = [row | ({"gold": None} if i % 2 else {}) for i, row in enumerate(toy_rows(60))]
         data = ready(AnswerDataModule(write_rows(tmp_path / "a.jsonl", rows)))
-        assert sum(len(data.members[split]) for split in SPLITS) == 30
-        data.load(AnswerFeatures(["match_fraction"]))
+        assert sum(len(data.split_indices[split]) for split in SPLITS) == 30
+        assert sum(len(batch) for batch in data.predict_dataloader()) == 60
+        data.with_vectors = False
         assert sum(len(batch) for batch in data.predict_dataloader()) == 60
 
     def test_no_label_and_no_gold_is_refused_for_fitting(self, tmp_path):
@@ -134,64 +135,64 @@ class TestLabels:
 
 
 class TestBatches:
-    def test_features_are_those_of_the_vectors(self, tmp_path):
+    def test_a_batch_of_a_split_or_of_positions_has_the_vectors_of_these_sets_in_this_order(self, tmp_path):
         toy_store(tmp_path / "store")
         data = ready(white_box(tmp_path / "store"))
-        extract = AnswerFeatures(["spectrum", "scored_similarity", "match_fraction"])
-        everything = data.table.with_vectors()
-        data.load(extract)
-        for batch in (*data.train_dataloader(), *data.val_dataloader(), *data.predict_dataloader()):
-            torch.testing.assert_close(batch.features, extract(everything.take(batch.index)), atol=1e-12, rtol=0)
-            torch.testing.assert_close(batch.label, data.table.labels[batch.index], equal_nan=True)
+        everything = joined_runs(data.table, list(data.runs()))
+        for which in ("train", "val", "test", torch.tensor([200, 3, 150])):
+            batch = data.batch(which)
+            index = data.split_indices[which] if isinstance(which, str) else which
+            assert torch.equal(batch.index, index)
+            assert torch.equal(batch.vectors, everything.vectors[index])
+            assert torch.equal(batch.scored, everything.scored[index])
+            assert torch.equal(batch.texts.ids, everything.texts.ids[index])
+            assert torch.equal(batch.label, data.table.labels[index])
+            assert torch.equal(batch.group, data.table.group_hashes[index])
 
-    def test_a_gp_alone_is_fitted_on_one_batch_of_the_training_sets(self, tmp_path, monkeypatch):
+    def test_without_vectors_the_training_sets_are_one_batch_of_positions(self, tmp_path):
         toy_store(tmp_path / "store")
         data = ready(white_box(tmp_path / "store", batch_size=32))
-        data.load(AnswerFeatures(["spectrum"]))
+        data.with_vectors = False
         (batch,) = data.train_dataloader()
-        assert batch.index.tolist() == data.members["train"].tolist()
-        monkeypatch.setattr(fitting, "KERNEL_SETS", 50)
-        (some,) = data.train_dataloader()
-        (same,) = data.train_dataloader()
-        assert len(set(some.index.tolist())) == 50
-        assert set(some.index.tolist()) < set(batch.index.tolist())
-        assert some.index.tolist() == same.index.tolist()
+        assert batch.index.tolist() == data.split_indices["train"].tolist()
+        assert batch.vectors is None
+        for loader, split in ((data.val_dataloader(), "val"), (data.test_dataloader(), "test")):
+            assert torch.cat([batch.index for batch in loader]).tolist() == data.split_indices[split].tolist()
 
     def test_training_batches_of_vectors_cover_the_training_sets_once_in_another_order(self, tmp_path):
         toy_store(tmp_path / "store")
         data = ready(white_box(tmp_path / "store", batch_size=32))
-        data.load()
         index = torch.cat([batch.index for batch in data.train_dataloader()])
-        assert sorted(index.tolist()) == data.members["train"].tolist()
-        assert index.tolist() != data.members["train"].tolist()
+        assert sorted(index.tolist()) == data.split_indices["train"].tolist()
+        assert index.tolist() != data.split_indices["train"].tolist()
         assert max(len(batch) for batch in data.train_dataloader()) == 32
 
-    def test_features_are_computed_once_for_one_way_of_extracting(self, tmp_path, monkeypatch):
-        toy_store(tmp_path / "store")
-        data = ready(white_box(tmp_path / "store"))
-        reads = []
-        runs = data.table.runs
-        monkeypatch.setattr(data.table, "runs", lambda: reads.append(1) or runs())
-        for blocks in (["spectrum"], ["spectrum"], ["match_fraction"]):
-            data.load(AnswerFeatures(blocks))
-        assert len(reads) == 2
-
-    def test_sources_of_different_width_give_features_but_not_one_batch_of_vectors(self, tmp_path):
+    def test_sources_of_different_width_give_runs_but_not_one_batch(self, tmp_path):
         toy_store(tmp_path / "a", dims=(16,), count=60)
         toy_store(tmp_path / "b", dims=(24,), count=60, model="another")
         data = ready(AnswerDataModule([str(tmp_path / "a"), str(tmp_path / "b")], encoder=None))
-        data.load(AnswerFeatures(["spectrum"]))
-        assert data.take(torch.arange(120)).features.shape == (120, 10)
+        extract = AnswerFeatures(["spectrum"])
+        assert [tuple(extract(run).shape) for run in data.runs()] == [(60, 10), (60, 10)]
+        assert len(data.batch(torch.arange(60))) == 60
         with pytest.raises(SGPUError, match=r"vectors of unequal dimensions \[16, 24\]"):
-            data.load()
+            data.batch(torch.arange(120))
+
+    def test_the_former_names_still_work_with_a_notice(self, tmp_path):
+        toy_store(tmp_path / "store", count=60)
+        data = ready(white_box(tmp_path / "store"))
+        with pytest.warns(FutureWarning, match="members is now split_indices"):
+            members = data.members
+        with pytest.warns(FutureWarning, match="take is now batch"):
+            batch = data.take(members["test"])
+        assert torch.equal(batch.vectors, data.batch("test").vectors)
 
 
 class TestSubsets:
-    """Views of the training sets with fewer answers."""
+    """Random subsets of the answers."""
 
     def test_a_mask_of_some_answers_keeps_from_fewest_to_all(self):
         mask = torch.arange(8) < torch.tensor([2, 3, 8]).repeat_interleave(400).unsqueeze(1)
-        some = some_answers(mask, 3, torch.Generator().manual_seed(0))
+        some = draw_answers(mask, 3, torch.Generator().manual_seed(0))
         assert not (some & ~mask).any()
         counts = some.sum(1).reshape(3, 400)
         assert set(counts[0].tolist()) == {2}
@@ -199,43 +200,21 @@ class TestSubsets:
         assert set(counts[2].tolist()) == {3, 4, 5, 6, 7, 8}
         assert some[800:].double().mean(0).std() < 0.03  # each answer is as likely
 
-    def test_fitting_takes_all_views_and_evaluation_the_first(self, tmp_path):
-        toy_store(tmp_path / "store")
-        data = ready(white_box(tmp_path / "store", subsets=2))
-        extract = AnswerFeatures(["spectrum", "match_fraction"])
-        data.load(extract)
-        train = data.members["train"]
-        batch = next(iter(data.train_dataloader()))
-        assert len(batch) == 3 * len(train)
-        assert batch.weight.sum().item() == pytest.approx(len(train))
-        whole = ready(white_box(tmp_path / "store"))
-        whole.load(extract)
-        torch.testing.assert_close(batch.features[: len(train)], whole.take(train).features)
-        assert (batch.features[len(train) :] != whole.take(train).features.repeat(2, 1)).any()
-        assert len(next(iter(data.test_dataloader()))) == len(data.members["test"])
+    def test_subsets_share_the_weight_of_their_set(self):
+        weight = torch.tensor([1.0, 0.5], dtype=torch.float64)
+        assert subset_weight(None, 2, 1) is None
+        assert subset_weight(weight, 2, 1).tolist() == [1.0, 0.5]
+        assert subset_weight(None, 2, 2).tolist() == [0.5] * 4
+        assert subset_weight(weight, 2, 2).tolist() == [0.5, 0.25, 0.5, 0.25]
 
-    def test_views_differ_from_one_another(self, tmp_path):
+    def test_there_are_as_many_as_asked_for_and_they_differ(self, tmp_path):
         toy_store(tmp_path / "store", count=60)
         data = ready(white_box(tmp_path / "store", subsets=2))
-        data.load(AnswerFeatures(["spectrum"]))
-        whole, first, second = data.take(torch.arange(3 * 60)).features.split(60)
-        assert not torch.equal(whole, first)
+        (run,) = data.runs()
+        first, second = (subset(run).mask for subset in data.answer_subsets)
         assert not torch.equal(first, second)
-
-    def test_views_are_the_same_every_time(self, tmp_path):
-        toy_store(tmp_path / "store")
-        features = []
-        for _ in range(2):
-            data = ready(white_box(tmp_path / "store", subsets=1))
-            data.load(AnswerFeatures(["spectrum"]))
-            features.append(data.take(data.training_rows()).features)
-        torch.testing.assert_close(*features, atol=0, rtol=0)
-
-    def test_a_learned_front_takes_no_subsets(self, tmp_path):
-        toy_store(tmp_path / "store")
-        data = ready(white_box(tmp_path / "store", subsets=1))
-        with pytest.raises(SGPUError, match="subsets: expected 0 where a front before the spectrum is learned, got 1"):
-            data.load()
+        assert not torch.equal(first, run.mask)
+        assert torch.equal(first, data.answer_subsets[0](run).mask), "the same every time"
 
     @pytest.mark.parametrize(("name", "value", "least"), [("subsets", -1, 0), ("fewest_answers", 1, 2)])
     def test_settings_that_are_off_are_refused(self, name, value, least):
@@ -252,13 +231,10 @@ def test_skipped_records_are_listed_and_shift_nothing(tmp_path):
     data = ready(AnswerDataModule(str(path), on_error="skip"))
     assert [row.id for row in data.table.rows] == [f"q{i}" for i in range(40) if i not in (7, 20)]
     assert "left out 2 bad records" in data.skipped.summary()
-    data.load(AnswerFeatures(["scored_similarity"]))
     alone = ready(AnswerDataModule(write_rows(tmp_path / "b.jsonl", rows[30:31])))
-    alone.load(AnswerFeatures(["scored_similarity"]))
     position = [row.id for row in data.table.rows].index("q30")
-    torch.testing.assert_close(
-        data.take(torch.tensor([position])).features, alone.take(torch.tensor([0])).features, atol=1e-5, rtol=0
-    )
+    ours, theirs = data.batch(torch.tensor([position])), alone.batch(torch.tensor([0]))
+    torch.testing.assert_close(ours.vectors, theirs.vectors, atol=1e-5, rtol=0)
 
 
 def test_a_file_where_all_records_are_bad_is_refused(tmp_path):

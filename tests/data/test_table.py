@@ -13,9 +13,10 @@ from sgpu_lightning.answers.record import RecordError, parse_record
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.answers.storage.vectors import VectorError
 from sgpu_lightning.answers.texts import AnswerTexts
-from sgpu_lightning.data import table as table_module
+from sgpu_lightning.data import vector_runs as runs_module
 from sgpu_lightning.data.sources import VectorChoice, open_source
 from sgpu_lightning.data.table import AnswerTable, Row
+from sgpu_lightning.data.vector_runs import joined_runs, vector_runs, vector_specs
 from sgpu_lightning.embedding.embed_answers import embed_store
 from tests.answers.helpers import hidden, random_shard, record, row, write_rows
 from tests.embedding.helpers import CountingEncoder, vectors_of
@@ -29,6 +30,11 @@ def table_of(*paths, encoder=None, on_error="raise", grader=exact_match, **choic
     for path in paths:
         table.add(open_source(path, VectorChoice(**keys, **choice), on_error, Skipped()), grader)
     return table
+
+
+def all_vectors(table):
+    """All answer sets of a table as one batch."""
+    return joined_runs(table, list(vector_runs(table)))
 
 
 def make_store(folder, counts, *specs, seed=0):
@@ -109,12 +115,12 @@ def test_bad_record_raises_unless_skipped(tmp_path):
 
 
 def test_runs_keep_the_order_across_shards_and_sources(tmp_path, monkeypatch):
-    monkeypatch.setattr(table_module, "_RUN", 2)
+    monkeypatch.setattr(runs_module, "_RUN", 2)
     specs = hidden(layer=0), hidden(layer=3)
     one = make_store(tmp_path / "one", [[3, 2, 4], [2]], *specs)
     two = make_store(tmp_path / "two", [[5, 5], [2, 2]], *specs, seed=99)
     table = table_of(tmp_path / "one", tmp_path / "two")
-    runs = list(table.runs())
+    runs = list(vector_runs(table))
     assert [len(run) for run in runs] == [2, 1, 1, 2, 2]  # a run ends with its shard
     assert torch.cat([run.index for run in runs]).tolist() == list(range(8))
     expected = [one[spec.name] + two[spec.name] for spec in specs]
@@ -123,13 +129,13 @@ def test_runs_keep_the_order_across_shards_and_sources(tmp_path, monkeypatch):
         assert_padded(run, [layer[start : start + len(run)] for layer in expected])
         assert run.mask.shape[1] == run.mask.sum(dim=1).max()  # no wider than need be
         start += len(run)
-    assert_padded(table.with_vectors(), expected)
+    assert_padded(all_vectors(table), expected)
 
 
 def test_runs_carry_labels_and_texts(tmp_path):
     rows = [row(id="a", label=1, answers=["x", "x"]), row(id="b", label=0), row(id="c")]
     table = table_of(write_rows(tmp_path / "t.jsonl", rows), encoder=CountingEncoder())
-    for batch in (*table.runs(), table.with_vectors()):
+    for batch in (*vector_runs(table), all_vectors(table)):
         assert batch.label[:2].tolist() == [1.0, 0.0]
         assert math.isnan(batch.label[2])
         assert batch.texts.ids.tolist() == [[0, 0, 0], [0, 1, 0], [0, 1, 0]]
@@ -138,12 +144,12 @@ def test_runs_carry_labels_and_texts(tmp_path):
 def test_padding_of_unequal_answers_is_each_set_alone(tmp_path):
     answers = {"a": ["p", "q"], "b": ["r", "s", "t", "u"], "c": ["v", "w", "x"]}
     path = write_rows(tmp_path / "t.jsonl", [row(id=i, answers=texts) for i, texts in answers.items()])
-    together = table_of(path, encoder=CountingEncoder()).with_vectors()
+    together = all_vectors(table_of(path, encoder=CountingEncoder()))
     assert together.vectors.shape == (3, 1, 4, 4)
     assert together.mask.tolist() == [[True, True, False, False], [True] * 4, [True, True, True, False]]
     for i, (name, texts) in enumerate(answers.items()):
         single = write_rows(tmp_path / f"{name}.jsonl", [row(id=name, answers=texts)])
-        alone = table_of(single, encoder=CountingEncoder()).with_vectors()
+        alone = all_vectors(table_of(single, encoder=CountingEncoder()))
         assert alone.mask.all()
         assert torch.equal(together.vectors[i, :, together.mask[i]], alone.vectors[0])
         assert torch.equal(together.scored[i], alone.scored[0])
@@ -161,10 +167,10 @@ def test_files_and_stores_stand_side_by_side(tmp_path):
     make_store(tmp_path / "text", [[2], [4]])
     path = write_rows(tmp_path / "t.jsonl", [row(id="f", answers=["x", "y"])])
     table = table_of(tmp_path / "embedded", path, tmp_path / "text", encoder=CountingEncoder())
-    assert [spec.source for spec in table.specs()] == ["fake"]
+    assert [spec.source for spec in vector_specs(table)] == ["fake"]
     scored = ["000", "010", "x", "000", "100"]
     assert [one.scored for one in table.rows] == scored
-    assert np.array_equal(table.with_vectors().scored[:, 0], vectors_of(scored))
+    assert np.array_equal(all_vectors(table).scored[:, 0], vectors_of(scored))
 
 
 def test_skipped_records_shift_nothing(tmp_path):
@@ -172,13 +178,13 @@ def test_skipped_records_shift_nothing(tmp_path):
     rows[1:1] = [row(id="bad", answers=["bad"])]
     table = table_of(write_rows(tmp_path / "t.jsonl", rows), encoder=CountingEncoder(), on_error="skip")
     assert [one.scored for one in table.rows] == ["a", "b", "c"]
-    assert np.array_equal(table.with_vectors().scored[:, 0], vectors_of("abc"))
+    assert np.array_equal(all_vectors(table).scored[:, 0], vectors_of("abc"))
 
 
 def test_shards_without_records_are_no_matter(tmp_path):
     make_store(tmp_path / "s", [[2], [], [3]])
     table = table_of(tmp_path / "s", encoder=CountingEncoder())
-    assert table.with_vectors().mask.sum(dim=1).tolist() == [2, 3]
+    assert all_vectors(table).mask.sum(dim=1).tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("change", [-1, 1], ids=["fewer", "more"])
@@ -188,33 +194,7 @@ def test_a_source_that_changed_since_is_noticed(tmp_path, change):
     table = table_of(path, encoder=CountingEncoder())
     write_rows(path, rows[: 3 + change])
     with pytest.raises(VectorError, match=f"vectors of {3 + change} answer sets, expected 3; has a source changed"):
-        list(table.runs())
-
-
-def test_features_stand_with_labels(tmp_path):
-    rows = [row(id="a", label=1), row(id="b", label=0)]
-    batch = table_of(write_rows(tmp_path / "t.jsonl", rows)).with_features([torch.eye(2)])
-    assert batch.index.tolist() == [0, 1]
-    assert batch.label.tolist() == [1.0, 0.0]
-    assert torch.equal(batch.features, torch.eye(2))
-    assert batch.vectors is batch.weight is None
-
-
-def test_several_views_of_the_sets_share_their_weight(tmp_path):
-    rows = [row(id="a", label=1), row(id="b", label=0)]
-    views = [torch.eye(2), torch.zeros(2, 2)]
-    batch = table_of(write_rows(tmp_path / "t.jsonl", rows)).with_features(views)
-    assert batch.index.tolist() == [0, 1, 0, 1]
-    assert batch.label.tolist() == [1.0, 0.0, 1.0, 0.0]
-    assert batch.weight.tolist() == [0.5] * 4
-    assert torch.equal(batch.features, torch.cat(views))
-
-
-def test_sets_that_count_for_less_do_so_in_each_view(tmp_path):
-    table = table_of(write_rows(tmp_path / "t.jsonl", [row(id="a", label=1), row(id="b", label=0)]))
-    weight = torch.tensor([1.0, 0.5], dtype=torch.float64)
-    assert table.with_features([torch.eye(2)], weight).weight.tolist() == [1.0, 0.5]
-    assert table.with_features([torch.eye(2)] * 2, weight).weight.tolist() == [0.5, 0.25, 0.5, 0.25]
+        list(vector_runs(table))
 
 
 # Vectors of one kind
@@ -224,7 +204,7 @@ def test_one_kind_is_named_once_for_all(tmp_path):
     make_store(tmp_path / "one", [[2]], hidden(layer=1), hidden(layer=2))
     big = {"source": "big", "num_layers": 20, "dim": 7}  # as deep: a quarter and a half
     make_store(tmp_path / "two", [[2]], hidden(layer=5, **big), hidden(layer=10, **big))
-    assert table_of(tmp_path / "one", tmp_path / "two").specs() == (hidden(layer=1), hidden(layer=2))
+    assert vector_specs(table_of(tmp_path / "one", tmp_path / "two")) == (hidden(layer=1), hidden(layer=2))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +224,7 @@ def test_different_hidden_states_are_not_mixed(tmp_path, one, two):
         "use one encoder, or one token rule and number of layers, for all"
     )
     with pytest.raises(VectorError, match=message):
-        table_of(tmp_path / "one", tmp_path / "two").specs()
+        vector_specs(table_of(tmp_path / "one", tmp_path / "two"))
 
 
 def test_revisions_of_an_encoder_are_not_mixed(tmp_path):
@@ -253,21 +233,21 @@ def test_revisions_of_an_encoder_are_not_mixed(tmp_path):
     path = write_rows(tmp_path / "t.jsonl", [row()])
     message = r"different kinds: .*old has encoder fake \(revision r0\), .*t\.jsonl has encoder fake \(revision r1\);"
     with pytest.raises(VectorError, match=message):
-        table_of(tmp_path / "old", path, encoder=CountingEncoder()).specs()
+        vector_specs(table_of(tmp_path / "old", path, encoder=CountingEncoder()))
 
 
 def test_vectors_of_unequal_dimensions_are_not_joined(tmp_path):
     make_store(tmp_path / "one", [[2]], hidden(dim=2))
     make_store(tmp_path / "two", [[2]], hidden(dim=5, source="big"))
     table = table_of(tmp_path / "one", tmp_path / "two")
-    assert [run.vectors.shape[-1] for run in table.runs()] == [2, 5]  # features of each run are fine
+    assert [run.vectors.shape[-1] for run in vector_runs(table)] == [2, 5]  # features of each run are fine
     with pytest.raises(VectorError, match=r"unequal dimensions \[2, 5\]: what is learned on vectors needs one"):
-        table.with_vectors()
+        all_vectors(table)
 
 
 def test_layers_of_unequal_dimensions_are_not_used_together(tmp_path):
     toy_store(tmp_path / "store", dims=(16, 12), count=20)
     with pytest.raises(VectorError, match=re.escape("layers of unequal dimensions [12, 16]")):
-        list(table_of(tmp_path / "store").runs())
-    (run,) = table_of(tmp_path / "store", layers=[2]).runs()
+        list(vector_runs(table_of(tmp_path / "store")))
+    (run,) = vector_runs(table_of(tmp_path / "store", layers=[2]))
     assert run.vectors.shape == (20, 1, 10, 12)

@@ -29,7 +29,7 @@ from sgpu_lightning.evaluation.curves.label_curve import (
     shorten,
 )
 from sgpu_lightning.evaluation.curves.label_draws import Halves, fit_base
-from sgpu_lightning.features.batch import View, some_answers
+from sgpu_lightning.features.answer_subsets import AnswerSubset, draw_answers
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
 from tests.toy import random_batch, toy_rows, toy_store, toy_vectors
@@ -239,23 +239,25 @@ class TestViews:
     def test_a_number_of_answers_can_be_held_fixed(self):
         mask = torch.ones(50, 8, dtype=torch.bool)
         mask[:10, 4:] = False
-        found = some_answers(mask, 5, torch.Generator().manual_seed(0), 5)
+        found = draw_answers(mask, 5, torch.Generator().manual_seed(0), 5)
         assert found.sum(1).tolist() == [4] * 10 + [5] * 40
         assert not (found & ~mask).any()
         assert len({tuple(row) for row in found[10:].tolist()}) > 20
 
     def test_a_view_changes_the_mask_alone_and_is_the_same_each_time(self):
         batch = random_batch(answers=8)
-        seen = View(3, 2, 4)(batch)
-        assert torch.equal(seen.mask, View(3, 2, 4)(batch).mask)
-        assert not torch.equal(seen.mask, View(4, 2, 4)(batch).mask)
+        seen = AnswerSubset(3, 2, 4)(batch)
+        assert torch.equal(seen.mask, AnswerSubset(3, 2, 4)(batch).mask)
+        assert not torch.equal(seen.mask, AnswerSubset(4, 2, 4)(batch).mask)
         assert seen.scored is batch.scored
         assert seen.vectors is batch.vectors
 
     def test_features_of_a_view_are_those_of_a_record_with_these_answers(self, tmp_path):
         rows = toy_rows(60, answers=6)
-        seen = load_evaluation_set(store_of(tmp_path / "all", rows), encoder=None, scores=[], views=[View(1, 3, 3)])
-        mask = View(1, 3, 3)(random_batch(60, answers=6)).mask
+        seen = load_evaluation_set(
+            store_of(tmp_path / "all", rows), encoder=None, scores=[], views=[AnswerSubset(1, 3, 3)]
+        )
+        mask = AnswerSubset(1, 3, 3)(random_batch(60, answers=6)).mask
         kept = [
             row | {"answers": [text for text, keep in zip(row["answers"], own, strict=True) if keep]}
             for row, own in zip(rows, mask.tolist(), strict=True)

@@ -11,7 +11,7 @@ from sgpu_lightning.answers.record import parse_record
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.answers.texts import AnswerTexts
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.features.batch import TextBatch, batch_of_vectors
+from sgpu_lightning.features.answer_batch import TextBatch, batch_of_vectors
 from sgpu_lightning.features.blocks import BLOCKS
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of, mean_of
 from tests.toy import random_batch, toy_rows
@@ -156,7 +156,9 @@ def test_several_layers_average_their_gram_matrices():
 
 
 def test_gradients_reach_projection_layer_weights_and_bandwidth():
-    extract = AnswerFeatures(BLOCKS, projection=(7, 4), num_layers=3, learn_layers=True, kernel="rbf", learn_gamma=True)
+    extract = AnswerFeatures(
+        list(BLOCKS), projection=(7, 4), num_layers=3, learn_layers=True, gram_kernel="rbf", learn_gamma=True
+    )
     extract(random_batch(layers=3)).square().sum().backward()
     for name, parameter in extract.named_parameters():
         assert parameter.grad is not None, name
@@ -164,21 +166,24 @@ def test_gradients_reach_projection_layer_weights_and_bandwidth():
 
 
 def test_only_learnable_fronts_say_so():
-    assert not AnswerFeatures(BLOCKS).learnable
-    assert AnswerFeatures(BLOCKS, projection=(7, 4)).learnable
-    assert AnswerFeatures(BLOCKS, learn_gamma=True).learnable
-    assert AnswerFeatures(BLOCKS, num_layers=2, learn_layers=True).learnable
+    assert not AnswerFeatures(list(BLOCKS)).learnable
+    assert AnswerFeatures(list(BLOCKS), projection=(7, 4)).learnable
+    assert AnswerFeatures(list(BLOCKS), learn_gamma=True).learnable
+    assert AnswerFeatures(list(BLOCKS), num_layers=2, learn_layers=True).learnable
 
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"blocks": []}, r"features: expected distinct blocks out of spectrum, scored_similarity, match_fraction"),
+        (
+            {"blocks": []},
+            r"features: expected distinct blocks out of lengths, lexical_spectrum, logprob, match_fraction",
+        ),
         ({"blocks": ["spectrum", "spectrum"]}, r"features: expected distinct blocks"),
         ({"blocks": ["spectra"]}, r"features: expected distinct blocks .* got \['spectra'\]"),
         ({"size": 2}, "num_eigenvalues: expected 3 to 1000, got 2"),
         ({"floor": 0.5}, r"floor: expected a number between 0 and 1/num_eigenvalues = 0.1, got 0.5"),
-        ({"kernel": "cubic"}, "gram: expected one of linear, rbf, got 'cubic'"),
+        ({"gram_kernel": "cubic"}, "gram_kernel: expected one of linear, rbf, got 'cubic'"),
         ({"gamma": 0.0}, "gamma: expected a number > 0, got 0.0"),
     ],
 )

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sgpu_lightning.features.spectrum import cosine_gram, eigenspectrum, gram, reference_order, reference_spectrum
+from sgpu_lightning.features.gram_kernels import cosine_gram, gram_matrix
+from sgpu_lightning.features.spectrum import eigenspectrum, reference_order, reference_spectrum
 
 
 def spectrum_of(vectors: torch.Tensor, **kwargs) -> torch.Tensor:
-    return eigenspectrum(gram(cosine_gram(vectors), **kwargs))
+    return eigenspectrum(gram_matrix(cosine_gram(vectors), **kwargs))
 
 
 @pytest.mark.parametrize("n", [2, 5, 10, 20])
@@ -43,13 +44,13 @@ def test_rbf_gram_has_its_definition():
     vectors = torch.randn(3, 4, 6, dtype=torch.float64)
     unit = torch.nn.functional.normalize(vectors, dim=-1)
     expected = torch.exp(-0.7 * torch.cdist(unit, unit).square()) / 4
-    torch.testing.assert_close(gram(cosine_gram(vectors), kernel="rbf", gamma=0.7), expected)
+    torch.testing.assert_close(gram_matrix(cosine_gram(vectors), gram_kernel="rbf", gamma=0.7), expected)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_eigenvalues_are_numpys_sum_to_one_and_descend(kernel):
     vectors = torch.randn(4, 9, 5, dtype=torch.float64)
-    matrix = gram(cosine_gram(vectors), kernel=kernel)
+    matrix = gram_matrix(cosine_gram(vectors), gram_kernel=kernel)
     ours = eigenspectrum(matrix)
     reference = np.linalg.eigvalsh(matrix.numpy())[:, ::-1].clip(min=0)
     np.testing.assert_allclose(ours.numpy(), reference, atol=1e-13)
@@ -62,8 +63,8 @@ def test_padding_changes_nothing(kernel):
     vectors = torch.randn(1, 4, 6, dtype=torch.float64)
     padded = torch.cat([vectors, torch.zeros(1, 3, 6, dtype=torch.float64)], dim=1)
     mask = torch.arange(7).unsqueeze(0) < 4
-    masked = spectrum_of(padded, mask=mask, kernel=kernel)
-    torch.testing.assert_close(masked[:, :4], spectrum_of(vectors, kernel=kernel))
+    masked = spectrum_of(padded, mask=mask, gram_kernel=kernel)
+    torch.testing.assert_close(masked[:, :4], spectrum_of(vectors, gram_kernel=kernel))
     assert (masked[:, 4:].abs() < 1e-14).all()
 
 
@@ -104,7 +105,7 @@ def test_gradients_through_gram_and_eigenvalues_are_right(kernel):
     mask = torch.tensor([[True] * 5, [True] * 4 + [False]])
 
     def log_spectrum(v, g):
-        spectrum = eigenspectrum(gram(cosine_gram(v), mask, kernel=kernel, gamma=g))
+        spectrum = eigenspectrum(gram_matrix(cosine_gram(v), mask, gram_kernel=kernel, gamma=g))
         return reference_spectrum(spectrum, mask.sum(1), 6).clamp_min(1e-4).log()
 
     inputs = (vectors, gamma) if kernel == "rbf" else (vectors, gamma.detach())
@@ -113,7 +114,7 @@ def test_gradients_through_gram_and_eigenvalues_are_right(kernel):
 
 def test_gradients_at_full_agreement_are_finite():
     vectors = torch.ones(1, 10, 8, dtype=torch.float64, requires_grad=True)
-    eigenspectrum(gram(cosine_gram(vectors))).clamp_min(1e-4).log().sum().backward()
+    eigenspectrum(gram_matrix(cosine_gram(vectors))).clamp_min(1e-4).log().sum().backward()
     assert torch.isfinite(vectors.grad).all()
 
 

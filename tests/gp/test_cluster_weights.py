@@ -136,10 +136,10 @@ def variants(tmp_path):
 def test_training_sets_count_by_their_groups_and_views_share_it(variants, subsets, tmp_path):
     data = AnswerDataModule(variants, subsets=subsets)
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
-    train = data.members["train"]
-    first = data.take(train).features  # of all answers
+    train = data.split_indices["train"]
+    first = data.batch(train).features  # of all answers
     own = group_weight(data.table.variants[train], data.table.labels[train], first)
-    batch = data.take(data.training_rows())
+    batch = data.batch(data.training_rows())
     assert batch.weight.tolist() == pytest.approx((own / (1 + subsets)).repeat(1 + subsets).tolist())
     extract = module.features
     ours = fit_classifier(
@@ -150,7 +150,7 @@ def test_training_sets_count_by_their_groups_and_views_share_it(variants, subset
         weight=batch.weight,
         agreement=extract.agreement,
     )
-    test = data.take(data.members["test"]).features
+    test = data.batch("test").features
     torch.testing.assert_close(ours.freeze()(test).p_correct, module.gp.freeze()(test).p_correct, atol=1e-6, rtol=0)
 
 

@@ -148,10 +148,10 @@ def test_a_fit_without_a_trainer_is_that_of_the_module(tmp_path):
     toy_store(tmp_path / "store")
     data = AnswerDataModule(str(tmp_path / "store"), encoder=None)
     module = fit(data, out=tmp_path / "fit", enable_progress_bar=False).module
-    batch = data.take(data.members["train"])
+    batch = data.batch("train")
     extract = module.features
     ours = fit_classifier(batch.features, batch.label, extract.widths, agreement=extract.agreement)
-    test = data.take(data.members["test"]).features
+    test = data.batch("test").features
     torch.testing.assert_close(ours.freeze()(test).p_correct, module.gp.freeze()(test).p_correct, atol=1e-6, rtol=0)
 
 

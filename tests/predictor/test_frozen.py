@@ -140,8 +140,8 @@ def test_vectors_of_another_kind_than_the_fits_are_refused(white, tmp_path):
 
 def test_the_config_says_what_was_measured(white):
     config = SGPUPredictor.from_pretrained(white.folder).config
-    train, test = white.data.members["train"], white.data.members["test"]
-    variance = white.module(white.data.take(train)).latent_variance
+    train, test = white.data.split_indices["train"], white.data.split_indices["test"]
+    variance = white.module(white.data.batch(train)).latent_variance
     assert config.num_answers == (10, 10)
     assert config.training.sets == len(train)
     assert config.training.right == pytest.approx(white.data.table.labels[train].mean().item())
@@ -155,14 +155,14 @@ def test_fitting_on_some_of_the_answers_widens_the_range(tmp_path):
     data = AnswerDataModule(str(tmp_path / "store"), encoder=None, subsets=2, fewest_answers=4)
     made = make(data, tmp_path / "store", tmp_path)
     config = made.load().config
-    variance = made.module(data.take(data.training_rows())).latent_variance
+    variance = made.module(data.batch(data.training_rows())).latent_variance
     assert config.num_answers == (4, 10)
     assert config.domain.unlike_above == pytest.approx(variance.quantile(0.99).item())
 
 
 def test_metrics_are_those_of_the_fit(white):
     config = white.load().config
-    batch = white.data.take(white.data.members["test"])
+    batch = white.data.batch(white.data.split_indices["test"])
     p = white.module(batch).p_correct.numpy()
     labels = batch.label.numpy()
     assert config.evaluation.metrics["auroc"].value == pytest.approx(roc_auc_score(labels, p))

@@ -43,9 +43,9 @@ def test_one_set_gives_one_score(black):
 def test_the_p_correct_of_a_score_is_the_fitted_modules(black):
     predictor = black.load()
     rows = toy_rows(240)
-    index = black.data.members["test"]
+    index = black.data.split_indices["test"]
     scores = predictor.score([rows[i] for i in index.tolist()])
-    expected = black.module(black.data.take(index))
+    expected = black.module(black.data.batch(index))
     torch.testing.assert_close(
         torch.tensor([score.p_correct for score in scores], dtype=torch.float64), expected.p_correct, atol=1e-6, rtol=0
     )  # vectors of texts differ by round-off with what they are encoded beside
@@ -108,7 +108,7 @@ class TestVectorsGiven:
         answers = np.split(shard.answers, np.cumsum(shard.counts)[:-1])
         vectors = [SetVectors(a, s) for a, s in zip(answers, shard.scored, strict=True)]
         scores = white.load().score(store.read(store.shards[0]), vectors=vectors)
-        expected = white.module(white.data.take(torch.arange(len(scores))))
+        expected = white.module(white.data.batch(torch.arange(len(scores))))
         for name in expected._fields:
             assert [getattr(score, name) for score in scores] == pytest.approx(
                 getattr(expected, name).tolist(), abs=1e-10
@@ -238,8 +238,8 @@ class TestDomain:
         assert all(score.unlike_training for score in scores)
 
     def test_training_like_sets_are_not(self, white):
-        index = white.data.members["train"]
-        prediction = white.load().model(white.data.take(index))
+        index = white.data.split_indices["train"]
+        prediction = white.load().model(white.data.batch(index))
         unlike = prediction.latent_variance > white.load().config.domain.unlike_above
         assert unlike.double().mean() <= 0.011 + 1 / len(index)
 

@@ -50,7 +50,7 @@ def test_a_file_gives_what_score_gives_in_the_files_order(predictor, tmp_path, m
 
 def test_a_stores_hidden_states_give_the_fitted_modules_prediction(white):
     found = scored(white.load(), white.answers)
-    expected = white.module(white.data.take(torch.arange(len(white.data.table.rows))))
+    expected = white.module(white.data.batch(torch.arange(len(white.data.table.rows))))
     assert [row["id"] for row in found] == [row.id for row in white.data.table.rows]
     assert [row["p_correct"] for row in found] == pytest.approx(expected.p_correct.tolist(), abs=1e-10)
 

@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 from sgpu_lightning import AnswerDataModule, SGPUModule, fit
 from sgpu_lightning.answers.storage.vectors import VectorError
 from sgpu_lightning.data.splits import SplitError
-from sgpu_lightning.features.batch import batch_of_vectors
+from sgpu_lightning.features.answer_batch import batch_of_vectors
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.training.module import CheckpointError
+from sgpu_lightning.training.checks import CheckpointError
 from tests.toy import toy_store
 
 QUICK = {"max_steps": 50, "enable_progress_bar": False}
@@ -54,7 +54,7 @@ def test_it_learns_to_rank_and_beats_the_base_rate(fitted, store):
     test = fitted.metrics["test"]
     data = white_box(store)
     data.setup()
-    rate = data.table.labels[data.members["test"]].mean().item()
+    rate = data.table.labels[data.split_indices["test"]].mean().item()
     assert test["auroc"] > 0.8
     assert test["nll"] < float(stats.bernoulli(rate).entropy())
 
@@ -62,7 +62,7 @@ def test_it_learns_to_rank_and_beats_the_base_rate(fitted, store):
 def test_reported_metrics_are_those_of_the_predictions(fitted, store):
     data = white_box(store)
     p = predictions(fitted.module, data)
-    rows = data.members["test"]
+    rows = data.split_indices["test"]
     labels = data.table.labels[rows]
     assert fitted.metrics["test"]["auroc"] == pytest.approx(roc_auc_score(labels, p[rows]), abs=1e-6)
     assert fitted.metrics["test"]["brier"] == pytest.approx(((p[rows] - labels) ** 2).mean().item(), abs=1e-6)
@@ -103,8 +103,7 @@ def test_predictions_do_not_depend_on_the_batch_size(fitted, store):
     one = predictions(fitted.module, white_box(store))
     data = white_box(store)
     data.setup()
-    data.load(fitted.module.features)
-    single = torch.cat([fitted.module(data.take(torch.tensor([i]))).p_correct for i in range(20)])
+    single = torch.cat([fitted.module(data.batch(torch.tensor([i]))).p_correct for i in range(20)])
     torch.testing.assert_close(one[:20], single, atol=1e-12, rtol=0)
 
 
@@ -122,7 +121,7 @@ def test_vectors_in_memory_can_be_scored_directly(store, tmp_path):
     [
         ({"projection_dim": 4}, ["features.projection.weight"]),
         ({"learn_layers": True}, ["features.layer_logits"]),
-        ({"gram": "rbf", "learn_gamma": True}, ["features.log_gamma"]),
+        ({"gram_kernel": "rbf", "learn_gamma": True}, ["features.log_gamma"]),
         ({"projection_dim": 4, "learn_layers": True}, ["features.projection.weight", "features.layer_logits"]),
     ],
 )
@@ -143,11 +142,11 @@ def test_what_stands_before_the_spectrum_is_trained_through_it(two_layers, tmp_p
 
 def test_gradients_of_the_elbo_reach_every_learned_parameter(two_layers, tmp_path):
     torch.manual_seed(0)
-    settings = {"projection_dim": 4, "learn_layers": True, "gram": "rbf", "learn_gamma": True}
+    settings = {"projection_dim": 4, "learn_layers": True, "gram_kernel": "rbf", "learn_gamma": True}
     data = white_box(two_layers)
     module = fit(data, SGPUModule(**settings), out=tmp_path, max_steps=25, enable_progress_bar=False).module
     module.train().zero_grad()
-    batch = data.take(data.members["train"])
+    batch = data.batch("train")
     module.gp.elbo(module.features(batch), batch.label, len(batch)).backward()
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
@@ -160,7 +159,7 @@ def test_one_checkpoint_scores_another_model_of_another_width(fitted, tmp_path):
     data = white_box(tmp_path / "wide")
     # Another model's hidden states: same token rule, another source.
     data.setup()
-    other = tuple(dataclasses.replace(spec, source="other") for spec in data.table.specs())
+    other = tuple(dataclasses.replace(spec, source="other") for spec in data.vector_specs)
     data.__dict__["vector_specs"] = other
     assert predictions(fitted.module, data).shape == (30,)
 
@@ -219,7 +218,7 @@ def test_fitting_on_subsets_calibrates_fewer_answers(tmp_path):
     for subsets in (0, 2):
         data = white_box(tmp_path / "store", subsets=subsets)
         module = fit(data, out=tmp_path / "fit", **QUICK).module
-        batch = data.table.with_vectors().take(data.members["test"])
+        batch = data.batch("test")
         few = module(dataclasses.replace(batch, mask=torch.arange(10).expand(len(batch), -1) < 3)).p_correct
         nll.append(torch.nn.functional.binary_cross_entropy(few, batch.label).item())
     assert nll[1] < nll[0]

@@ -40,7 +40,7 @@ def export(
     from sgpu_lightning.predictor.files import require_free
     from sgpu_lightning.predictor.making import make_predictor, open_checkpoint
     from sgpu_lightning.predictor.portable import write_onnx
-    from sgpu_lightning.training.fitting import quiet
+    from sgpu_lightning.training.quiet import quiet
 
     require_free(out, overwrite)  # before anything is read
     with quiet():

@@ -18,8 +18,7 @@ from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_score
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.common.evaluation_settings import Reading
-from sgpu_lightning.features.batch import View
-from sgpu_lightning.features.blocks import FeatureBlock
+from sgpu_lightning.features.answer_subsets import AnswerSubset
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of
 from sgpu_lightning.gp.cluster_weights import group_weight
 
@@ -61,7 +60,7 @@ class EvaluationSet:
     datasets: list[str]
     modalities: list[str]
     specs: tuple[VectorSpec, ...]
-    blocks: list[FeatureBlock]
+    blocks: list[str]
     widths: list[int]
     agreement: Tensor
     features: Tensor
@@ -85,7 +84,7 @@ class EvaluationSet:
         features = self.features if features is None else features
         return group_weight(self.variants[rows], self.labels[rows], features[rows])
 
-    def columns(self, blocks: Sequence[FeatureBlock]) -> tuple[Tensor, list[int]]:
+    def columns(self, blocks: Sequence[str]) -> tuple[Tensor, list[int]]:
         """The features of these blocks, [n, F'], and their widths.
 
         Raises:
@@ -94,11 +93,11 @@ class EvaluationSet:
         parts = self._parts(self.features, blocks)
         return torch.cat(parts, dim=1), [part.shape[1] for part in parts]
 
-    def signs(self, blocks: Sequence[FeatureBlock]) -> Tensor:
+    def signs(self, blocks: Sequence[str]) -> Tensor:
         """How each feature of these blocks goes with agreement, [F']; see `AnswerFeatures.agreement`."""
         return torch.cat(self._parts(self.agreement.unsqueeze(0), blocks), dim=1)[0]
 
-    def _parts(self, columns: Tensor, blocks: Sequence[FeatureBlock]) -> list[Tensor]:
+    def _parts(self, columns: Tensor, blocks: Sequence[str]) -> list[Tensor]:
         if missing := [block for block in blocks if block not in self.blocks]:
             raise EvaluationError(f"{self.name}: expected feature blocks {', '.join(blocks)}, lacks {missing}")
         parts = dict(zip(self.blocks, torch.split(columns, self.widths, dim=1), strict=True))
@@ -127,8 +126,8 @@ def load_evaluation_set(
     cache_dir: str | None = None,
     scores: Sequence[str] | None = None,
     nli: NLI | None = None,
-    blocks: Sequence[FeatureBlock] | None = None,
-    views: Sequence[View] = (),
+    blocks: Sequence[str] | None = None,
+    views: Sequence[AnswerSubset] = (),
 ) -> EvaluationSet:
     """Read, grade, embed and extract features and scores.
 
@@ -193,7 +192,7 @@ def load_evaluation_set(
 def _extract(
     data: AnswerDataModule,
     extract: AnswerFeatures,
-    views: Sequence[View],
+    views: Sequence[AnswerSubset],
     known: Tensor,
     records: Sequence[AnswerSet],
     names: Sequence[str] | None,
@@ -203,7 +202,7 @@ def _extract(
     features: list[list[Tensor]] = [[] for _ in range(1 + len(views))]
     hidden, tables = [], []
     start = 0
-    for run in data.table.runs():
+    for run in data.runs():
         keep = known[run.index].nonzero().squeeze(1)
         part = run.take(keep)
         if not len(part):

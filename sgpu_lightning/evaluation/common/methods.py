@@ -12,7 +12,6 @@ from torch import Tensor
 from sgpu_lightning.baselines import SUPERVISED, SupervisedBaseline
 from sgpu_lightning.evaluation.common.calibration_maps import isotonic, platt
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
-from sgpu_lightning.features.blocks import FeatureBlock
 from sgpu_lightning.features.extractor import mean_of
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
@@ -59,14 +58,12 @@ def methods_for(data: EvaluationSet) -> list[Method]:
     return found + [_score(name) for name in complete]
 
 
-def _default(name: str, blocks: Sequence[FeatureBlock]) -> Method:
+def _default(name: str, blocks: Sequence[str]) -> Method:
     # The paper's method is the spectrum under a constant mean.
     return gp_method(name, blocks, agreement=mean_of(blocks) == "agreement")
 
 
-def gp_method(
-    name: str, blocks: Sequence[FeatureBlock], *, agreement: bool = True, base: FrozenGP | None = None
-) -> Method:
+def gp_method(name: str, blocks: Sequence[str], *, agreement: bool = True, base: FrozenGP | None = None) -> Method:
     """A GP fitted on the training part.
 
     Args:

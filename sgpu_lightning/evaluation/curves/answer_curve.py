@@ -14,7 +14,7 @@ from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings
 from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.methods import Forecast
 from sgpu_lightning.evaluation.curves.curve_points import Point, mean_of_metrics, measure, whole_groups
-from sgpu_lightning.features.batch import View, view_weight
+from sgpu_lightning.features.answer_subsets import AnswerSubset, subset_weight
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.gp.inducing_points import default_inducing
@@ -61,8 +61,8 @@ def answer_points(path: str | Path, settings: AnswerSettings) -> list[Point]:
 
 def _load(path: str | Path, settings: AnswerSettings) -> EvaluationSet:
     first = settings.seed * (1 + settings.subsets + max(settings.answers))
-    views = [View(first + 1 + i, _FEWEST) for i in range(settings.subsets)]
-    views += [View(first + 1 + settings.subsets + n, n, n) for n in settings.answers]
+    views = [AnswerSubset(first + 1 + i, _FEWEST) for i in range(settings.subsets)]
+    views += [AnswerSubset(first + 1 + settings.subsets + n, n, n) for n in settings.answers]
     return read(path, settings, scores=[], views=views)
 
 
@@ -73,7 +73,7 @@ def _fit(data: EvaluationSet, views: Sequence[Tensor], train: Tensor) -> FrozenG
         data.labels[train].repeat(len(views)),
         data.widths,
         num_inducing=default_inducing(several_views=len(views) > 1),
-        weight=view_weight(data.weight(train), len(train), len(views)),
+        weight=subset_weight(data.weight(train), len(train), len(views)),
         agreement=data.agreement,
     )
     return fitted.freeze()

@@ -10,7 +10,7 @@ from sgpu_lightning.evaluation.common.evaluation_settings import TransferSetting
 from sgpu_lightning.evaluation.common.folds import hashed_folds
 from sgpu_lightning.evaluation.transfer.measure import Run
 from sgpu_lightning.evaluation.transfer.plan import Pair, Sets
-from sgpu_lightning.features.standardise import standardised
+from sgpu_lightning.features.standardisation import standardised
 from sgpu_lightning.gp.cluster_weights import group_weight
 from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier

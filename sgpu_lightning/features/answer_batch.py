@@ -1,0 +1,170 @@
+"""A batch of answer sets as tensors: what the LightningModule takes.
+
+A DataLoader of one's own may give an `AnswerBatch` or a mapping with its fields as keys; see `AnswerBatch.of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgpu_lightning.answers.texts import AnswerTexts
+from sgpu_lightning.errors import SGPUError, show_value
+
+_Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")
+
+
+@dataclass(slots=True, kw_only=True)
+class TextBatch:
+    """Statistics of the texts of B answer sets, padded to N answers. The scored answer is the last column.
+
+    Args:
+        ids: Number of each text within its set; texts that are equal after normalisation share one. Int64 [B, N + 1],
+            padding -1.
+        overlap: Jaccard similarity of the texts' word sets, float32 [B, N + 1, N + 1], padding 0.
+        lengths: log(1 + words) and log(1 + characters), float32 [B, N + 1, 2], padding 0.
+        logprobs: Summed log-probability (nats) of each answer, NaN where unknown; float32 [B, N], padding NaN.
+    """
+
+    ids: Tensor
+    overlap: Tensor
+    lengths: Tensor
+    logprobs: Tensor
+
+    @classmethod
+    def collate(cls, texts: Sequence[AnswerTexts], width: int | None = None) -> TextBatch:
+        """Pad the texts of several answer sets.
+
+        Args:
+            texts: Of each set.
+            width: N; None for the longest set's.
+        """
+        size = max(one.count for one in texts) if width is None else width
+        ids = np.full((len(texts), size + 1), -1, dtype=np.int64)
+        overlap = np.zeros((len(texts), size + 1, size + 1), dtype=np.float32)
+        lengths = np.zeros((len(texts), size + 1, 2), dtype=np.float32)
+        logprobs = np.full((len(texts), size), np.nan, dtype=np.float32)
+        for i, one in enumerate(texts):
+            places = np.append(np.arange(one.count), size)
+            ids[i, places] = one.ids
+            overlap[i][np.ix_(places, places)] = one.overlap[np.ix_(one.ids, one.ids)]
+            lengths[i, places] = one.lengths
+            logprobs[i, : one.count] = one.logprobs
+        parts = (torch.from_numpy(part) for part in (ids, overlap, lengths, logprobs))
+        return cls(**dict(zip(("ids", "overlap", "lengths", "logprobs"), parts, strict=True)))
+
+    def take(self, rows: Tensor) -> TextBatch:
+        """The sets at these positions, int64 [b]."""
+        return _take(self, rows)
+
+
+@dataclass(slots=True, kw_only=True)
+class AnswerBatch:
+    """B answer sets, padded to the N answers of the longest.
+
+    Either ``vectors`` or ready ``features`` are needed to predict, ``label`` to fit and to evaluate. Which of the other
+    fields are needed depends on the feature blocks (docs/features.md).
+
+    Args:
+        index: Position of each set in its data, int64 [B].
+        label: 1.0 right, 0.0 wrong, NaN unknown; float64 [B].
+        vectors: Vectors of the answers, [B, L, N, d]; padding rows are 0.
+        scored: Vector of the scored answer, [B, L, d].
+        mask: True for real answers, bool [B, N]; None where all are.
+        texts: Statistics of the texts.
+        question: Cosine of the scored answer to the question, float64 [B].
+        features: Features for the GP, float64 [B, F].
+        weight: How many independent answer sets each one counts for in fitting, float64 [B]; None: one each.
+        group: Number of each set's group, int64 [B], see `group_key_hash`. Sets of groups that were fitted on are
+            refused in evaluation; None: not known.
+    """
+
+    index: Tensor
+    label: Tensor
+    vectors: Tensor | None = None
+    scored: Tensor | None = None
+    mask: Tensor | None = None
+    texts: TextBatch | None = None
+    question: Tensor | None = None
+    features: Tensor | None = None
+    weight: Tensor | None = None
+    group: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @classmethod
+    def of(cls, batch: AnswerBatch | Mapping[str, Any]) -> AnswerBatch:
+        """The batch of a DataLoader.
+
+        Args:
+            batch: An `AnswerBatch`, or a mapping with some of its fields as keys. ``vectors`` may also be
+                [B, N, d] and ``scored`` [B, d] (one layer); ``index`` defaults to 0, ..., B - 1, ``label`` to NaN.
+
+        Raises:
+            SGPUError: If it is neither, has an unknown key, or lacks vectors and features.
+        """
+        if isinstance(batch, AnswerBatch):
+            return batch
+        names = [field.name for field in fields(cls)]
+        if not isinstance(batch, Mapping) or set(batch) - set(names) or not {"vectors", "features"} & set(batch):
+            got = f"keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else show_value(batch)
+            raise SGPUError(
+                f"batch: expected an AnswerBatch, or a mapping with 'vectors' [B, N, d] or 'features' [B, F] and "
+                f"further keys out of {', '.join(names)}, got {got}; give the DataLoader a dataset of such mappings"
+            )
+        return _completed(dict(batch))
+
+    def take(self, rows: Tensor) -> AnswerBatch:
+        """The sets at these positions, int64 [b]."""
+        return _take(self, rows)
+
+
+def _take(batch: _Batch, rows: Tensor) -> _Batch:
+    """Every column at these positions."""
+
+    def at(column: Any) -> Any:
+        if column is None:
+            return None
+        return column[rows] if isinstance(column, Tensor) else column.take(rows)
+
+    return type(batch)(**{field.name: at(getattr(batch, field.name)) for field in fields(batch)})
+
+
+def batch_of_vectors(
+    vectors: Tensor,
+    scored: Tensor | None = None,
+    texts: TextBatch | None = None,
+    question: Tensor | None = None,
+) -> AnswerBatch:
+    """A batch from vectors in memory, where all sets have the same N.
+
+    Args:
+        vectors: [B, N, d] (black-box) or [B, L, N, d].
+        scored: [B, d] or [B, L, d]. Only feature blocks about the scored answer need it.
+        texts: Statistics of the texts. Only feature blocks about texts need them.
+        question: [B]. Only the feature block of that name needs it.
+    """
+    return _completed({"vectors": vectors, "scored": scored, "texts": texts, "question": question})
+
+
+def _completed(columns: dict[str, Any]) -> AnswerBatch:
+    """A batch from some of its fields, with a layer axis and the defaults of the others."""
+    vectors, scored = columns.get("vectors"), columns.get("scored")
+    size = len(columns["features"] if vectors is None else vectors)
+    if vectors is not None:
+        columns["vectors"] = vectors = vectors.unsqueeze(1) if vectors.ndim == 3 else vectors
+        if columns.get("mask") is None:
+            columns["mask"] = torch.ones(size, vectors.shape[2], dtype=torch.bool, device=vectors.device)
+    if scored is not None and scored.ndim == 2:
+        columns["scored"] = scored.unsqueeze(1)
+    if columns.get("index") is None:
+        columns["index"] = torch.arange(size)
+    label = columns.get("label")
+    columns["label"] = torch.full((size,), torch.nan, dtype=torch.float64) if label is None else label.double()
+    return AnswerBatch(**columns)
