@@ -14,8 +14,9 @@ from rich.progress import track
 from torch import Tensor
 
 from sgpu_lightning.console import make_console
-from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, load_evaluation_set
+from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.folds import group_folds
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.common.tables import markdown
 from sgpu_lightning.features.blocks import BLOCKS, FeatureBlock
 from sgpu_lightning.features.extractor import DEFAULT_BLOCKS

@@ -13,7 +13,6 @@ from benchmarks.data import triviaqa_answers, write_split
 from benchmarks.rows import Row
 from benchmarks.timing import seconds_of
 from sgpu_lightning import AnswerDataModule, SGPUModule
-from sgpu_lightning.gp.frozen import Prediction
 from sgpu_lightning.metrics.functional import auroc, negative_log_likelihood
 from sgpu_lightning.training.fitting import fit
 

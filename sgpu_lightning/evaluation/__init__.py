@@ -1,1 +1,1 @@
-"""How well P(correct) does: comparison with other scores, and transfer to other models and data."""
+"""Evaluation of P(correct): comparison with other scores, transfer, learning curves and certified thresholds."""

@@ -1,4 +1,4 @@
-"""Calibration errors as torchmetrics classes."""
+"""Calibration errors as torchmetrics classes: the expected calibration error (ECE), the adaptive one, and the floor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sgpu_lightning.metrics.functional.calibration import (
     adaptive_calibration_error,
-    calibration_error,
     calibration_noise_floor,
+    expected_calibration_error,
 )
 from sgpu_lightning.metrics.functional.checks import check_count
 from sgpu_lightning.metrics.metric_base import ProbabilityMetric
@@ -21,8 +21,8 @@ class CalibrationError(ProbabilityMetric):
     .. math::
         \text{ECE} = \sum_{b=1}^{B} \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|
 
-    The last bin is closed. Inputs and output are those of `ProbabilityMetric`, the definition that of
-    `functional.calibration_error`; 0 is best. Read it beside `CalibrationNoiseFloor`.
+    The last bin is closed; 0 is best. Compare it with `CalibrationNoiseFloor`. See
+    `functional.expected_calibration_error` for the definition and `ProbabilityMetric` for inputs and output.
 
     Args:
         num_bins: The number of bins B.
@@ -51,17 +51,17 @@ class CalibrationError(ProbabilityMetric):
         self.num_bins = num_bins
 
     def _score(self, probs: Tensor, labels: Tensor) -> Tensor:
-        return calibration_error(probs, labels, self.num_bins)
+        return expected_calibration_error(probs, labels, self.num_bins)
 
 
 class AdaptiveCalibrationError(CalibrationError):
-    r"""Compute the calibration error in bins that hold equally many answers (Nguyen and O'Connor, 2015).
+    r"""Compute the calibration error in bins of equally many answers (Nguyen and O'Connor, 2015).
 
     .. math::
         \text{ACE} = \sum_{b=1}^{B} \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of
-    `functional.adaptive_calibration_error`; 0 is best.
+    0 is best. See `functional.adaptive_calibration_error` for the definition and `ProbabilityMetric` for inputs and
+    output.
 
     Args:
         num_bins: The number of bins B.
@@ -84,19 +84,19 @@ class AdaptiveCalibrationError(CalibrationError):
 
 
 class CalibrationNoiseFloor(ProbabilityMetric):
-    r"""Compute the `CalibrationError` that a perfectly calibrated predictor would show (Bröcker and Smith, 2007).
+    r"""Compute the `CalibrationError` of a perfectly calibrated predictor (Bröcker and Smith, 2007).
 
     .. math::
         \mathbb{E}_{\tilde{y}_i \sim \text{Bernoulli}(p_i)} \left[ \text{ECE}(p, \tilde{y}) \right]
 
-    An error at or below it is no evidence of miscalibration. Inputs and output are those of `ProbabilityMetric`; the
-    labels are taken, and not used, so that it stands in one collection with the others. The definition is that of
-    `functional.calibration_noise_floor`.
+    A calibration error at or below it is no evidence of miscalibration. The labels are accepted but not used, so that
+    the metric fits into a collection with the others. See `functional.calibration_noise_floor` for the definition and
+    `ProbabilityMetric` for inputs and output.
 
     Args:
-        num_bins: The number of bins B of the error it is compared with.
+        num_bins: The number of bins B of the calibration error it is compared with.
         num_resamples: The number of label sets drawn.
-        seed: Starts the generator that draws them.
+        seed: Random seed of the draws.
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
 
     Raises:

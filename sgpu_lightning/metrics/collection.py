@@ -1,16 +1,14 @@
-"""The metrics that every fit and evaluation reports."""
+"""The metrics that every fit and evaluation reports, as one torchmetrics collection."""
 
 from __future__ import annotations
 
 from torchmetrics import MetricCollection
 
-from sgpu_lightning.metrics.calibration_metrics import CalibrationError, CalibrationNoiseFloor
-from sgpu_lightning.metrics.proper_score_metrics import BrierScore, NegativeLogLikelihood
-from sgpu_lightning.metrics.ranking_metrics import AUARC, AUROC
+from sgpu_lightning.metrics.registry import in_table
 
 
 def probability_metrics(prefix: str = "") -> MetricCollection:
-    """Make the collection ``nll``, ``brier``, ``ece``, ``ece_floor``, ``auroc``, ``auarc``.
+    """Make the collection of the metrics of the table ``fit``: auroc, auarc, ece, ece_floor, brier and nll.
 
     Args:
         prefix: Put before every key, for example ``val/``.
@@ -31,15 +29,8 @@ def probability_metrics(prefix: str = "") -> MetricCollection:
 
     """
     return MetricCollection(
-        {
-            "nll": NegativeLogLikelihood(),
-            "brier": BrierScore(),
-            "ece": CalibrationError(),
-            "ece_floor": CalibrationNoiseFloor(),
-            "auroc": AUROC(),
-            "auarc": AUARC(),
-        },
+        {row.name: row.metric_class() for row in in_table("fit")},
         prefix=prefix or None,
-        # Sharing the states would save 16 bytes an answer; separate ones need no care in reset, clone and sync.
+        # Shared states would save 16 bytes per answer, but would need care in reset, clone and sync.
         compute_groups=False,
     )

@@ -14,7 +14,7 @@ class BrierScore(ProbabilityMetric):
     .. math::
         \text{Brier} = \frac{1}{n} \sum_{i=1}^{n} (p_i - y_i)^2
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.brier_score`; 0 is best.
+    See `functional.brier_score` for the definition and `ProbabilityMetric` for inputs and output; 0 is best.
 
     Args:
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.

@@ -14,8 +14,8 @@ class AUROC(ProbabilityMetric):
     .. math::
         \text{AUROC} = P(p_+ > p_-) + \tfrac{1}{2} P(p_+ = p_-)
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.auroc`; 1 is best, and it is
-    nan, with a warning, where all answers are right or all are wrong.
+    See `functional.auroc` for the definition and `ProbabilityMetric` for inputs and output; 1 is best, and it is
+    nan, with a warning, if all answers are right or all are wrong.
 
     Args:
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
@@ -43,7 +43,7 @@ class AUARC(ProbabilityMetric):
         \text{AUARC} = \frac{1}{n} \sum_{k=1}^{n} \text{acc}_k
 
     where :math:`\text{acc}_k` is the accuracy of the k answers of highest P(correct), averaged over the orders of ties.
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.auarc`; higher is better.
+    See `functional.auarc` for the definition and `ProbabilityMetric` for inputs and output; higher is better.
 
     Args:
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
@@ -71,8 +71,8 @@ class AURAC(ProbabilityMetric):
         \text{AURAC} = \frac{0.9}{19} \sum_{i=0}^{19} \text{acc}_{k_i}, \qquad
         k_i = \lfloor (n - 1) q_i \rfloor + 1, \quad q_i = 0.1 + \frac{0.9}{19} i
 
-    Its figures are not those of `AUARC`; all-right answers score 0.947. Inputs and output are those of
-    `ProbabilityMetric`, the definition that of `functional.aurac`; higher is better.
+    The figures differ from those of `AUARC`: answers that are all right score 0.947. See `functional.aurac` for the
+    definition and `ProbabilityMetric` for inputs and output; higher is better.
 
     Args:
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.

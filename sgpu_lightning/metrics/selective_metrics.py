@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.checks import check_share
+from sgpu_lightning.metrics.functional.checks import check_proportion
 from sgpu_lightning.metrics.functional.selective import (
     accuracy_at_coverage,
     aurc,
@@ -24,7 +24,7 @@ class AURC(ProbabilityMetric):
     .. math::
         \text{AURC} = \frac{1}{n} \sum_{k=1}^{n} (1 - \text{acc}_k) = 1 - \text{AUARC}
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.aurc`; lower is better.
+    See `functional.aurc` for the definition and `ProbabilityMetric` for inputs and output; lower is better.
 
     Args:
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
@@ -51,15 +51,15 @@ class PredictionRejectionRatio(ProbabilityMetric):
     .. math::
         \text{PRR} = \frac{A - \text{acc}}{A^* - \text{acc}}
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.prediction_rejection_ratio`;
-    1 is best, 0 is chance, and it is nan, with a warning, where all answers are right or all are wrong.
+    See `functional.prediction_rejection_ratio` for the definition and `ProbabilityMetric` for inputs and output;
+    1 is best, 0 is chance, and it is nan, with a warning, if all answers are right or all are wrong.
 
     Args:
-        max_rejection: The greatest share of answers rejected, in (0, 1].
+        max_rejection: The greatest proportion of answers rejected, in (0, 1].
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: If ``max_rejection`` is not a share.
+        ValueError: If ``max_rejection`` is not in (0, 1].
 
     Example:
         >>> from torch import tensor
@@ -76,7 +76,7 @@ class PredictionRejectionRatio(ProbabilityMetric):
 
     def __init__(self, max_rejection: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_share("max_rejection", max_rejection)
+        check_proportion("max_rejection", max_rejection)
         self.max_rejection = max_rejection
 
     def _score(self, probs: Tensor, labels: Tensor) -> Tensor:
@@ -84,17 +84,17 @@ class PredictionRejectionRatio(ProbabilityMetric):
 
 
 class AccuracyAtCoverage(ProbabilityMetric):
-    """Compute the accuracy of a share of answers, those of highest P(correct).
+    """Compute the accuracy of a proportion of the answers, those of highest P(correct).
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.accuracy_at_coverage`; higher
+    See `functional.accuracy_at_coverage` for the definition and `ProbabilityMetric` for inputs and output; higher
     is better.
 
     Args:
-        coverage: The share of answers kept, in (0, 1].
+        coverage: The proportion of answers kept, in (0, 1].
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: If ``coverage`` is not a share.
+        ValueError: If ``coverage`` is not in (0, 1].
 
     Example:
         >>> from torch import tensor
@@ -110,7 +110,7 @@ class AccuracyAtCoverage(ProbabilityMetric):
 
     def __init__(self, coverage: float = 0.8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_share("coverage", coverage)
+        check_proportion("coverage", coverage)
         self.coverage = coverage
 
     def _score(self, probs: Tensor, labels: Tensor) -> Tensor:
@@ -118,17 +118,17 @@ class AccuracyAtCoverage(ProbabilityMetric):
 
 
 class CoverageAtRisk(ProbabilityMetric):
-    """Compute the greatest coverage at which at most a share of the answers kept is wrong.
+    """Compute the greatest coverage at which at most a given proportion of the answers kept is wrong.
 
-    Inputs and output are those of `ProbabilityMetric`, the definition that of `functional.coverage_at_risk`; higher is
+    See `functional.coverage_at_risk` for the definition and `ProbabilityMetric` for inputs and output; higher is
     better.
 
     Args:
-        risk: The share of wrong answers that is tolerated, in (0, 1].
+        risk: The tolerated proportion of wrong answers, in (0, 1].
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: If ``risk`` is not a share.
+        ValueError: If ``risk`` is not in (0, 1].
 
     Example:
         >>> from torch import tensor
@@ -144,7 +144,7 @@ class CoverageAtRisk(ProbabilityMetric):
 
     def __init__(self, risk: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_share("risk", risk)
+        check_proportion("risk", risk)
         self.risk = risk
 
     def _score(self, probs: Tensor, labels: Tensor) -> Tensor:
@@ -154,8 +154,8 @@ class CoverageAtRisk(ProbabilityMetric):
 class RiskCoverageCurve(ProbabilityMetric):
     """Compute the risk-coverage curve (Geifman and El-Yaniv, NeurIPS 2017).
 
-    Inputs are those of `ProbabilityMetric`, the definition that of `functional.risk_coverage_curve`. The output is a
-    float64 tensor of shape ``(2, n)``: coverages, and the risk at each; a nan scalar where no answer was seen.
+    See `functional.risk_coverage_curve` for the definition and `ProbabilityMetric` for inputs. The output is a float64
+    tensor of shape ``(2, n)``: the coverages, and the risk at each; a nan scalar if no answer was seen.
 
     Args:
         kwargs: Additional keyword arguments of :class:`torchmetrics.Metric`.

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.data.splits import Split
 from sgpu_lightning.errors import SGPUError
+from sgpu_lightning.metrics.registry import in_table
 from sgpu_lightning.training.module import SGPUModule
 from sgpu_lightning.training.quiet import quiet
 from sgpu_lightning.training.step_progress import StepProgress
@@ -124,10 +125,11 @@ def metrics_table(metrics: Mapping[str, Metrics], sizes: Mapping[str, int], titl
 
     table = Table(title=title)
     table.add_column("")
-    for name in ("sets", "AUROC", "AUARC", "ECE", "ECE floor", "Brier", "NLL", "ELBO"):
+    shown = in_table("fit")
+    for name in ("sets", *(metric.heading for metric in shown), "ELBO"):
         table.add_column(name, justify="right")
     for row, values in metrics.items():
-        numbers = [values[key] for key in ("auroc", "auarc", "ece", "ece_floor", "brier", "nll", "elbo")]
+        numbers = [values[key] for key in (*(metric.name for metric in shown), "elbo")]
         table.add_row(row, str(sizes[row]), *(f"{number:.3f}" for number in numbers))
     table.caption = "A perfectly calibrated predictor would show an ECE near its floor on this many sets."
     return table

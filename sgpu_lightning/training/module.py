@@ -272,6 +272,8 @@ class SGPUModule(Float64Module):
     def _evaluate(self, batch: AnswerBatch | Mapping[str, Any], name: str, metrics: MetricCollection) -> None:
         given = AnswerBatch.of(batch)
         known = given.take((~given.label.isnan()).nonzero().squeeze(1))
+        if not len(known):
+            return
         check_batch_held_out(known, self.train_groups)
         metrics.update(self(known).p_correct, known.label)
         self.log_dict(metrics, batch_size=len(known))

@@ -1,7 +1,8 @@
-"""The comparison: folds by group, honest calibration, paired tests, the cache, and the verb."""
+"""The comparison: folds by group, calibration on training folds, paired tests, the cache, and the verb."""
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -12,17 +13,35 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import EvaluationError
+from sgpu_lightning.evaluation.common import prediction_cache
 from sgpu_lightning.evaluation.common.calibration_maps import isotonic, platt
-from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
 from sgpu_lightning.evaluation.common.evaluation_settings import CompareSettings
 from sgpu_lightning.evaluation.common.folds import group_folds
 from sgpu_lightning.evaluation.common.methods import DEFAULT, PLAIN, cross_validate, methods_for
-from sgpu_lightning.evaluation.common.prediction_cache import ForecastCache
+from sgpu_lightning.evaluation.common.prediction_cache import PredictionCache, code_key
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.compare import comparison as compare
-from sgpu_lightning.evaluation.compare.comparison import against_best, compare_set, mean_over_sets
+from sgpu_lightning.evaluation.compare.compare_summary import against_best, mean_over_sets
+from sgpu_lightning.evaluation.compare.comparison import compare_set
 from tests.toy import toy_rows, toy_store, write_toy_answers
 
 QUICK = CompareSettings(encoder=None, resamples=50)
+
+
+def imported_files(package: Path, folder: Path) -> set[Path]:
+    """Modules of the package that a folder's modules import, directly or not, and also inside functions."""
+    found: set[Path] = set()
+    left = list(folder.glob("*.py"))
+    while left:
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package.name}."):
+                parts = node.module.split(".")[1:]
+                paths = [package.joinpath(*parts), *(package.joinpath(*parts, one.name) for one in node.names)]
+                files = [path.with_suffix(".py") for path in paths] + [paths[0] / "__init__.py"]
+                new = {file for file in files if file.is_file()} - found
+                found |= new
+                left += new
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +51,7 @@ def white(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(white, tmp_path_factory):
-    return compare_set(white, QUICK, ForecastCache(tmp_path_factory.mktemp("cache")))
+    return compare_set(white, QUICK, PredictionCache(tmp_path_factory.mktemp("cache")))
 
 
 class TestFolds:
@@ -89,19 +108,19 @@ class TestCompare:
         assert "perplexity" not in {one.method for one in result.results}
         assert "log-probability" in next(iter(result.reasons["perplexity"]))
 
-    def test_metrics_are_the_mean_over_folds_of_held_out_forecasts(self, white, result):
+    def test_metrics_are_the_mean_over_folds_of_out_of_fold_predictions(self, white, result):
         data = load_evaluation_set(white, encoder=None)
         folds = group_folds(data.groups, data.labels)
         method = next(method for method in methods_for(data) if method.name == DEFAULT)
-        forecast = cross_validate(method, data, folds)
+        predictions = cross_validate(method, data, folds)
         found = next(one for one in result.results if one.method == DEFAULT).metrics
         rows = [folds == fold for fold in range(5)]
-        aurocs = [roc_auc_score(data.labels[row], forecast.p_correct[row]) for row in rows]
-        briers = [brier_score_loss(data.labels[row], forecast.p_correct[row]) for row in rows]
+        aurocs = [roc_auc_score(data.labels[row], predictions.p_correct[row]) for row in rows]
+        briers = [brier_score_loss(data.labels[row], predictions.p_correct[row]) for row in rows]
         assert found["auroc"] == pytest.approx(sum(aurocs) / 5, abs=1e-9)
         assert found["brier"] == pytest.approx(sum(briers) / 5, abs=1e-9)
 
-    def test_no_fold_is_forecast_by_a_fit_that_saw_it(self, white):
+    def test_no_fold_is_predicted_by_a_fit_that_saw_it(self, white):
         data = load_evaluation_set(white, encoder=None)
         folds = group_folds(data.groups, data.labels)
         seen: list[tuple[set[int], set[int]]] = []
@@ -120,7 +139,7 @@ class TestCompare:
             groups = {data.groups[i] for i in train} & {data.groups[i] for i in test}
             assert not groups
 
-    def test_intervals_hold_the_value_and_the_default_is_level_with_itself(self, result):
+    def test_intervals_hold_the_value_and_the_default_ties_with_itself(self, result):
         ours = next(one for one in result.results if one.method == DEFAULT)
         low, high = ours.intervals["auroc"]
         assert low <= ours.metrics["auroc"] <= high
@@ -130,15 +149,16 @@ class TestCompare:
     def test_tables_over_sets(self, result):
         mean = mean_over_sets([result, result])
         assert mean[0]["auroc"] == max(row["auroc"] for row in mean)
-        assert all(row["better"] + row["level"] + row["worse"] == 2 for row in mean)
+        assert all(row["better"] + row["tie"] + row["worse"] == 2 for row in mean)
         (row, _) = against_best([result, result])
         scores = [one.metrics["auroc"] for one in result.results if one.kind == "unsupervised"]
         assert row["best_auroc"] == max(scores)
+        assert row["verdict"] in {"better", "tie", "worse"}
 
 
 class TestCache:
-    def test_a_rerun_computes_nothing_and_says_the_same(self, white, tmp_path, monkeypatch):
-        cache = ForecastCache(tmp_path)
+    def test_a_second_run_computes_nothing_and_has_the_same_results(self, white, tmp_path, monkeypatch):
+        cache = PredictionCache(tmp_path)
         first = compare_set(white, QUICK, cache)
         monkeypatch.setattr(compare, "read", lambda *_, **__: pytest.fail("computed again"))
         again = compare_set(white, QUICK, cache)
@@ -148,7 +168,7 @@ class TestCache:
     @pytest.mark.parametrize("change", ["data", "folds", "code"])
     def test_what_changed_is_computed_again(self, tmp_path, monkeypatch, change):
         path = toy_store(tmp_path / "s", count=120).path
-        cache, settings = ForecastCache(tmp_path / "cache"), QUICK
+        cache, settings = PredictionCache(tmp_path / "cache"), QUICK
         compare_set(path, settings, cache)
         if change == "data":
             store = toy_store(tmp_path / "other", count=119)
@@ -159,9 +179,28 @@ class TestCache:
             monkeypatch.setattr("sgpu_lightning.evaluation.common.prediction_cache.code_key", lambda: "other")
         assert cache.load(path, settings) is None
 
+    def test_the_default_folder_is_predictions_in_the_cache(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("SGPU_CACHE", str(tmp_path))
+        assert PredictionCache().folder.name == "predictions"
+
+    def test_code_that_is_not_there_is_refused(self):
+        assert code_key(("gp",)) != code_key(("gp", "seeding.py"))
+        for missing in ("gaussian_process", "seed.py"):
+            with pytest.raises(EvaluationError, match=f"a module, or a folder of modules, at .*{missing}, got none"):
+                code_key(("gp", missing))
+
+    def test_all_code_that_predictions_depend_on_is_part_of_the_key(self):
+        """Every module that `evaluation.common` imports, directly or not, is hashed."""
+        package = Path(prediction_cache.__file__).parents[2]
+        hashed = [package / name for name in prediction_cache._CODE]
+        for file in imported_files(package, package / "evaluation" / "common"):
+            parts = file.relative_to(package).parts
+            if parts[0] not in ("errors.py", "sampling"):  # messages; the judge, whose labels depend on a server
+                assert any(path in (file, *file.parents) for path in hashed), file
+
 
 @pytest.mark.parametrize(("name", "least"), [("folds", 2), ("resamples", 1)])
-def test_settings_that_mean_nothing_are_refused(name, least):
+def test_settings_that_are_too_small_are_refused(name, least):
     with pytest.raises(EvaluationError, match=f"{name}: expected at least {least}, got {least - 1}"):
         CompareSettings(**{name: least - 1})
 

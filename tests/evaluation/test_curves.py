@@ -1,4 +1,4 @@
-"""Curves over labels and over answers: draws by group, warm starts without shared questions, views, the verb."""
+"""Curves over labels and answers: draws by group, warm starts without shared questions, answer subsets, the verb."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
 from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings, LabelSettings
-from sgpu_lightning.evaluation.common.methods import DEFAULT, Forecast
+from sgpu_lightning.evaluation.common.methods import DEFAULT, HeldOutPredictions
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.curves.answer_curve import ONE, PER_N, SUBSETS, answer_points, with_differences
 from sgpu_lightning.evaluation.curves.curve_points import METRICS, Point, mean_over_sets, measure, whole_groups
 from sgpu_lightning.evaluation.curves.label_curve import (
@@ -187,7 +187,7 @@ class TestLabelCurve:
         first = sets[0]
         rows = Halves(first, curve.settings).evaluated
         p = fit_base(first, sets, set(first.groups).__contains__)(first.features[rows]).p_correct
-        expected = measure(Forecast(p, p, p), first.labels[rows])
+        expected = measure(HeldOutPredictions(p, p, p), first.labels[rows])
         for size in (20, 60):
             assert metrics_of(curve, "first", size, ZERO) == pytest.approx(expected)
 
@@ -215,7 +215,7 @@ class TestLabelCurve:
         ("change", "message"),
         [({"labels": [1]}, "labels: expected at least 2, got 1"), ({"draws": 0}, "draws: expected")],
     )
-    def test_sizes_that_mean_nothing_are_refused(self, change, message):
+    def test_sizes_that_are_too_small_are_refused(self, change, message):
         with pytest.raises(EvaluationError, match=message):
             LabelSettings(**change)
 
@@ -235,7 +235,7 @@ def test_more_sets_than_there_are_take_all():
     assert whole_groups(["a", "b", "a"], 1, generator_of(0)).sum() in (1, 2)
 
 
-class TestViews:
+class TestSubsets:
     def test_a_number_of_answers_can_be_held_fixed(self):
         mask = torch.ones(50, 8, dtype=torch.bool)
         mask[:10, 4:] = False
@@ -244,7 +244,7 @@ class TestViews:
         assert not (found & ~mask).any()
         assert len({tuple(row) for row in found[10:].tolist()}) > 20
 
-    def test_a_view_changes_the_mask_alone_and_is_the_same_each_time(self):
+    def test_a_subset_changes_the_mask_alone_and_is_the_same_each_time(self):
         batch = random_batch(answers=8)
         seen = AnswerSubset(3, 2, 4)(batch)
         assert torch.equal(seen.mask, AnswerSubset(3, 2, 4)(batch).mask)
@@ -252,10 +252,10 @@ class TestViews:
         assert seen.scored is batch.scored
         assert seen.vectors is batch.vectors
 
-    def test_features_of_a_view_are_those_of_a_record_with_these_answers(self, tmp_path):
+    def test_features_of_a_subset_are_those_of_a_record_with_these_answers(self, tmp_path):
         rows = toy_rows(60, answers=6)
         seen = load_evaluation_set(
-            store_of(tmp_path / "all", rows), encoder=None, scores=[], views=[AnswerSubset(1, 3, 3)]
+            store_of(tmp_path / "all", rows), encoder=None, scores=[], subsets=[AnswerSubset(1, 3, 3)]
         )
         mask = AnswerSubset(1, 3, 3)(random_batch(60, answers=6)).mask
         kept = [
@@ -264,7 +264,7 @@ class TestViews:
         ]
         blocks = ["match_fraction", "overlap_spectrum", "overlap_similarity", "lengths"]
         few = load_evaluation_set(store_of(tmp_path / "few", kept), encoder=None, scores=[], blocks=blocks)
-        parts = dict(zip(seen.blocks, torch.split(seen.views[0], seen.widths, dim=1), strict=True))
+        parts = dict(zip(seen.blocks, torch.split(seen.subsets[0], seen.widths, dim=1), strict=True))
         torch.testing.assert_close(torch.cat([parts[block] for block in blocks], dim=1), few.features)
 
 
@@ -301,7 +301,7 @@ class TestAnswerCurve:
         assert rows[1]["auroc_less"] == rows[1]["auroc"] - rows[2]["auroc"]
         assert rows[2]["brier_less"] == 0.0
 
-    def test_numbers_that_mean_nothing_are_refused(self):
+    def test_repeated_numbers_are_refused(self):
         with pytest.raises(EvaluationError, match="answers: expected distinct numbers of at least 2, got"):
             AnswerSettings(answers=[3, 3])
 

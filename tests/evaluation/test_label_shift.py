@@ -44,9 +44,9 @@ class TestLabelShift:
         best = minimize_scalar(loss, bounds=(0.01, 0.99), method="bounded", options={"xatol": 1e-9}).x
         assert correct_label_shift(p, 0.5).rate == pytest.approx(best, abs=1e-5)
 
-    def test_caution_holds_the_rate_back_and_without_end_changes_nothing(self):
+    def test_a_stronger_prior_keeps_the_rate_closer_and_an_infinite_one_changes_nothing(self):
         p = posterior(two_classes(0.9, 2000, seed=3)[0], 0.5)
-        rates = [correct_label_shift(p, 0.5, caution).rate for caution in (0.0, 0.3, 1.0, 10.0)]
+        rates = [correct_label_shift(p, 0.5, prior_strength).rate for prior_strength in (0.0, 0.3, 1.0, 10.0)]
         assert rates == sorted(rates, reverse=True)
         still = correct_label_shift(p, 0.5, float("inf"))
         assert still.rate == 0.5
@@ -65,17 +65,17 @@ class TestLabelShift:
         assert auroc(correct_label_shift(p, 0.6).p_correct, labels) == auroc(p, labels)
 
     @pytest.mark.parametrize(
-        ("p", "rate", "caution", "message"),
+        ("p", "rate", "prior_strength", "message"),
         [
-            ([0.5], 0.0, 0.0, "a source with right and wrong answers, got a share of 0.0 right"),
-            ([0.5], 0.5, -1.0, "expected a caution of at least 0, got -1"),
-            ([0.5], 0.5, float("nan"), "expected a caution of at least 0, got nan"),
+            ([0.5], 0.0, 0.0, "a source with right and wrong answers, got a proportion of 0.0 right"),
+            ([0.5], 0.5, -1.0, "expected a prior strength of at least 0, got -1"),
+            ([0.5], 0.5, float("nan"), "expected a prior strength of at least 0, got nan"),
             ([], 0.5, 0.0, "expected at least one prediction"),
         ],
     )
-    def test_bad_input(self, p, rate, caution, message):
+    def test_bad_input(self, p, rate, prior_strength, message):
         with pytest.raises(EvaluationError, match=message):
-            correct_label_shift(torch.tensor(p), rate, caution)
+            correct_label_shift(torch.tensor(p), rate, prior_strength)
 
 
 class TestFewLabels:
@@ -91,7 +91,7 @@ class TestFewLabels:
         expected = expit(fitted.coef_[0, 0] * torch.logit(grid).numpy() + fitted.intercept_[0])
         assert few_label_map(p, labels)(grid).numpy() == pytest.approx(expected, abs=0.02)
 
-    def test_fifty_labels_mend_a_wrong_share_on_average(self):
+    def test_fifty_labels_correct_a_wrong_proportion_on_average(self):
         gains = []
         for seed in range(10):
             scores, labels = two_classes(0.85, 2000, seed=seed)

@@ -1,4 +1,4 @@
-"""Transfer: what is refused, what a fit may have seen, figures beside in-model ones, files of a run, the verb."""
+"""Transfer: what is refused, what a fit may have seen, figures beside in-domain ones, files of a run, the verb."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sgpu_lightning.cli.main import main
 from sgpu_lightning.cli.arguments import files_first, join_lists, with_underscores
 from sgpu_lightning.errors import EvaluationError
-from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, load_evaluation_set
+from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings
 from sgpu_lightning.evaluation.common.folds import hashed_folds
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.evaluation.transfer import source_fits
 from sgpu_lightning.evaluation.transfer.plan import (
     Pair,
@@ -32,11 +33,11 @@ from sgpu_lightning.evaluation.transfer.plan import (
 from sgpu_lightning.evaluation.transfer.source_fits import SourceFits
 from sgpu_lightning.evaluation.transfer.transfer_pair import (
     ALIGNED,
-    IN_MODEL,
+    IN_DOMAIN,
     MAP,
     SHIFT,
     WARM,
-    ZERO,
+    ZERO_SHOT,
     draw_labels,
     transfer,
 )
@@ -135,11 +136,22 @@ class TestPlan:
             load_sets(["x/a", "y/a"], lambda _: sets["a"])
 
     @pytest.mark.parametrize(
-        "change", [{"labels": [0]}, {"draws": 0}, {"resamples": 0}, {"folds": 1}, {"caution": -1.0}]
+        "change", [{"labels": [0]}, {"draws": 0}, {"resamples": 0}, {"folds": 1}, {"prior_strength": -1.0}]
     )
     def test_settings_that_measure_nothing_are_refused(self, change):
         with pytest.raises(EvaluationError, match=f"{next(iter(change))}: expected .*at least"):
             replace(QUICK, **change)
+
+    def test_the_former_name_of_prior_strength_is_accepted_with_a_notice(self):
+        with pytest.warns(DeprecationWarning, match="caution is deprecated: use prior_strength"):
+            assert TransferSettings(caution=0.5) == TransferSettings(prior_strength=0.5)
+        with (
+            pytest.warns(DeprecationWarning, match="caution"),
+            pytest.raises(EvaluationError, match="prior_strength: expected a number of at least 0, got -1"),
+        ):
+            TransferSettings(caution=-1.0)
+        with pytest.raises(EvaluationError, match="caution: renamed to prior_strength, which is given as well"):
+            TransferSettings(caution=0.5, prior_strength=0.5)
 
 
 class TestTransfer:
@@ -162,7 +174,7 @@ class TestTransfer:
             assert evaluated
             assert not evaluated & {rows[row] for row in features}
 
-    def test_each_fit_is_made_once_and_serves_in_model_and_transfer(self, sets, monkeypatch):
+    def test_each_fit_is_made_once_and_serves_in_domain_and_transfer(self, sets, monkeypatch):
         made = []
         fitted = source_fits.fit_classifier
         monkeypatch.setattr(
@@ -178,8 +190,8 @@ class TestTransfer:
     def test_settings_are_reported_apart(self, result):
         names = [(one.name, one.labels) for one in result.settings]
         assert names == [
-            (IN_MODEL, -1),
-            (ZERO, 0),
+            (IN_DOMAIN, -1),
+            (ZERO_SHOT, 0),
             (ALIGNED, 0),
             (SHIFT, 0),
             (MAP, 25),
@@ -189,18 +201,18 @@ class TestTransfer:
         ]
 
     def test_figures_are_those_of_the_predictions_over_folds(self, sets, result):
-        labels, zero = sets["b"].labels.numpy(), result.get(ZERO)
+        labels, zero = sets["b"].labels.numpy(), result.get(ZERO_SHOT)
         p, folds = zero.runs[0].p_correct.numpy(), result.folds.numpy()
         aurocs = [roc_auc_score(labels[folds == fold], p[folds == fold]) for fold in range(QUICK.folds)]
         briers = [brier_score_loss(labels[folds == fold], p[folds == fold]) for fold in range(QUICK.folds)]
         assert zero.metrics["auroc"] == pytest.approx(np.mean(aurocs), abs=1e-9)
         assert zero.metrics["brier"] == pytest.approx(np.mean(briers), abs=1e-9)
-        in_model = result.get(IN_MODEL).metrics["auroc"]
-        assert zero.less_in_model["auroc"].difference == pytest.approx(np.mean(aurocs) - in_model, abs=1e-9)
+        in_domain = result.get(IN_DOMAIN).metrics["auroc"]
+        assert zero.less_in_domain["auroc"].difference == pytest.approx(np.mean(aurocs) - in_domain, abs=1e-9)
 
     def test_hidden_states_of_another_width_transfer(self, result):
         """The spectrum has no width; both toys' agreement goes with being right."""
-        assert result.get(ZERO).metrics["auroc"] > result.get(IN_MODEL).metrics["auroc"] - 0.05
+        assert result.get(ZERO_SHOT).metrics["auroc"] > result.get(IN_DOMAIN).metrics["auroc"] - 0.05
 
     def test_labels_are_of_questions_that_are_not_evaluated_on(self, sets):
         folds = hashed_folds(sets["b"].groups, 3)
@@ -220,8 +232,8 @@ class TestTransfer:
 
     def test_a_source_that_is_the_target_is_its_own_cross_validation(self, sets):
         found = transfer(Pair(("a",), "a"), SourceFits(sets, QUICK))
-        assert [one.name for one in found.settings] == [IN_MODEL]
-        assert found.settings[0].less_in_model["auroc"].difference == 0.0
+        assert [one.name for one in found.settings] == [IN_DOMAIN]
+        assert found.settings[0].less_in_domain["auroc"].difference == 0.0
 
     def test_alignment_takes_away_what_a_whole_set_differs_by(self, sets):
         """Features moved and stretched as a whole: aligned predictions are those of the features as they were."""
@@ -233,7 +245,7 @@ class TestTransfer:
 
     def test_without_shared_questions_the_source_is_fitted_whole(self, sets):
         fits = SourceFits(sets, replace(QUICK, shared_questions="refuse", labels=[]))
-        zero = transfer(Pair(("a",), "c"), fits).get(ZERO)
+        zero = transfer(Pair(("a",), "c"), fits).get(ZERO_SHOT)
         assert torch.equal(zero.runs[0].p_correct, fits.get(("a",), None)(sets["c"].features).p_correct)
 
     @pytest.mark.parametrize(("which", "message"), [("a", "source a: 240 answer sets"), ("b", "b: fold 0: it hold")])
@@ -267,13 +279,13 @@ class TestVerb:
         assert data["a"]["vectors"][0]["dim"] == 16
         with Path("run/matrix.csv").open() as stream:
             rows = list(csv.DictReader(stream))
-        assert [row["setting"] for row in rows][:6] == [IN_MODEL, ZERO, ALIGNED, SHIFT, MAP, WARM]
+        assert [row["setting"] for row in rows][:6] == [IN_DOMAIN, ZERO_SHOT, ALIGNED, SHIFT, MAP, WARM]
         assert "| source | target |" in Path("run/matrix.md").read_text()
         assert len(json.loads(Path("run/matrix.json").read_text())["rows"]) == len(rows) == 12
         maps = {file.name for file in Path("run/maps").iterdir()}
-        assert {"auroc-zero-labels.svg", "ece-label-shift.png"} <= maps
+        assert {"auroc-zero-shot.svg", "ece-label-shift.png"} <= maps
         table = pq.read_table("run/predictions.parquet").to_pylist()
-        zero = [row for row in table if row["setting"] == ZERO and row["target"] == "a"]
+        zero = [row for row in table if row["setting"] == ZERO_SHOT and row["target"] == "a"]
         assert len({row["id"] for row in zero}) == len(zero) == 150
         assert sum(row["setting"] == MAP for row in table) == 2 * 2 * 150  # each set in two draws of three
 
@@ -351,5 +363,5 @@ def test_a_predictor_of_other_models_ranks_about_as_well_as_one_of_the_model_its
     sets, _ = load_sets([str(path) for path in paths], lambda path: load_evaluation_set(path, scores=()))
     fits = SourceFits(sets, TransferSettings(shared_questions="cross_fit", labels=[], resamples=1, folds=2))
     found = [transfer(pair, fits) for pair in leave_one_out_pairs(sets, "model")]
-    differences = [one.get(ALIGNED).less_in_model["auroc"].difference for one in found]
+    differences = [one.get(ALIGNED).less_in_domain["auroc"].difference for one in found]
     assert sum(differences) / len(differences) > -0.03

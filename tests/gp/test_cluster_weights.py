@@ -13,8 +13,8 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from sgpu_lightning.data.datamodule import AnswerDataModule
-from sgpu_lightning.evaluation.common.evaluation_set import load_evaluation_set
 from sgpu_lightning.evaluation.common.methods import gp_method
+from sgpu_lightning.evaluation.common.set_reader import load_evaluation_set
 from sgpu_lightning.gp.cluster_weights import group_weight, intraclass_correlation, variants_of
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.training.fitting import fit

@@ -9,11 +9,12 @@ import torch
 
 from sgpu_lightning.metrics import functional
 from sgpu_lightning.metrics.functional import bootstrap, bootstrap_interval, paired_bootstrap, tally
-from sgpu_lightning.metrics.functional.resampling import METRICS, _draws
+from sgpu_lightning.metrics.functional.bootstrap_draws import resample_counts
 from sgpu_lightning.metrics.functional.tally import Tally
+from sgpu_lightning.metrics.registry import METRICS, bootstrap_names
 from tests.metrics.helpers import random_answers
 
-# The functions of plain answers that the functions of counts must agree with.
+# The pure functions that the tally forms must agree with.
 PLAIN = {
     "accuracy": lambda probs, labels: labels.double().mean(),
     "accuracy_at_coverage": functional.accuracy_at_coverage,
@@ -32,22 +33,22 @@ every_metric = pytest.mark.parametrize("name", PLAIN)
 
 
 def draws(group: torch.Tensor, num_resamples: int, seed: int = 0) -> torch.Tensor:
-    return torch.cat([drawn for _, drawn in _draws(group, num_resamples, torch.Generator().manual_seed(seed))])
+    return torch.cat([drawn for _, drawn in resample_counts(group, num_resamples, torch.Generator().manual_seed(seed))])
 
 
 def test_every_metric_is_tested():
-    assert PLAIN.keys() == METRICS.keys()
+    assert PLAIN.keys() == set(bootstrap_names())
 
 
 @every_metric
 @pytest.mark.parametrize("levels", [None, 6])
 @pytest.mark.parametrize("n", [5, 16, 203])
-def test_metrics_of_counts_are_those_of_the_answers_written_out(name, levels, n):
+def test_the_tally_form_of_a_metric_agrees_with_its_pure_function_on_every_resample(name, levels, n):
     probs, labels = random_answers(n, seed=n, levels=levels)
     group = torch.arange(n) // 3  # so that resamples are of unequal numbers of answers
     counts = draws(group, 20)
     assert len(counts.sum(1).unique()) > 1
-    got = METRICS[name](Tally.of(probs, labels.double(), counts))
+    got = METRICS[name].tally_form(Tally.of(probs, labels.double(), counts))
     for row, value in zip(counts.long(), got.tolist(), strict=True):
         written, truth = probs.repeat_interleave(row), labels.repeat_interleave(row)
         if 0 < truth.sum() < len(truth) or name not in ("auroc", "prr"):
@@ -70,8 +71,8 @@ def test_intervals_are_the_quantiles_of_resamples(name):
 def test_the_spread_is_that_of_theory():
     probs, labels = random_answers(900)
     _, resampled = bootstrap("accuracy", [probs], labels, num_resamples=2000)
-    share = labels.double().mean().item()
-    assert resampled.std().item() == pytest.approx((share * (1 - share) / 900) ** 0.5, rel=0.05)
+    right = labels.double().mean().item()
+    assert resampled.std().item() == pytest.approx((right * (1 - right) / 900) ** 0.5, rel=0.05)
 
 
 def test_groups_are_drawn_as_a_whole():
@@ -112,7 +113,7 @@ def test_the_same_seed_draws_the_same():
 def test_many_answers_are_drawn_in_runs(monkeypatch):
     probs, labels = random_answers(50)
     whole = bootstrap("auroc", [probs], labels, num_resamples=7)[1]
-    monkeypatch.setattr("sgpu_lightning.metrics.functional.resampling._MAX_COUNTS", 120)
+    monkeypatch.setattr("sgpu_lightning.metrics.functional.bootstrap_draws._MAX_COUNTS", 120)
     assert torch.equal(bootstrap("auroc", [probs], labels, num_resamples=7)[1], whole)
 
 
@@ -154,7 +155,7 @@ def test_null_hypotheses_are_rejected_about_as_often_as_said():
     assert 1 <= rejected <= 18  # 5 % of 150 is 7.5, with a standard deviation of 2.7
 
 
-def test_other_settings_by_a_function_of_counts():
+def test_other_settings_by_a_tally_form():
     probs, labels = random_answers(80)
     found = bootstrap_interval(partial(tally.ece, num_bins=4), probs, labels)
     assert found.value == pytest.approx(functional.calibration_error(probs, labels, 4).item(), abs=1e-12)

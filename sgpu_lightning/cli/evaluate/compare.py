@@ -27,23 +27,23 @@ def compare(
         cache_dir: Folder where out-of-fold predictions are cached; null for the user's cache folder.
         settings: See `CompareSettings`.
     """
-    from sgpu_lightning.evaluation.common.prediction_cache import ForecastCache
-    from sgpu_lightning.evaluation.common.tables import save, show
+    from sgpu_lightning.evaluation.common.prediction_cache import PredictionCache
+    from sgpu_lightning.evaluation.compare.compare_tables import save, show
     from sgpu_lightning.evaluation.compare.comparison import SetResult, compare_set
 
     chosen = CompareSettings(**settings)
     check_sizes("rows", [rows], 0)
-    run = Evaluation(out)
-    cache = ForecastCache(cache_dir)
-    results: list[SetResult] = [compare_set(path, chosen, cache) for path in run.track(answers, "compare")]
-    run.show(show(results, rows))
+    evaluation = Evaluation(out)
+    cache = PredictionCache(cache_dir)
+    results: list[SetResult] = [compare_set(path, chosen, cache) for path in evaluation.track(answers, "compare")]
+    evaluation.show(show(results, rows))
     for result in results:
         if result.left_out:
-            run.say(f"{result.name}: {result.left_out} answer sets without label or gold were left out")
+            evaluation.say(f"{result.name}: {result.left_out} answer sets without label or gold were left out")
     missing = {name: reasons for result in results for name, reasons in result.reasons.items()}
     if missing:
-        run.say(f"{len(missing)} scores lack their input, for example: {'; '.join(_examples(missing))}")
-    run.save(lambda folder: save(results, chosen, folder))
+        evaluation.say(f"{len(missing)} scores lack their input, for example: {'; '.join(_examples(missing))}")
+    evaluation.save(lambda folder: save(results, chosen, folder))
 
 
 def _examples(missing: dict[str, dict[str, int]], most: int = 3) -> Sequence[str]:

@@ -20,28 +20,29 @@ def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settin
         rows: Number of unsupervised scores shown: the best by AUROC.
         settings: See `LabelSettings`.
     """
-    from sgpu_lightning.evaluation.common.evaluation_set import read
+    from sgpu_lightning.evaluation.common.set_reader import read
     from sgpu_lightning.evaluation.common.tables import rich_table
-    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets, save
+    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets
+    from sgpu_lightning.evaluation.curves.curve_tables import save
     from sgpu_lightning.evaluation.curves.label_curve import LabelCurve, against_best, shorten
 
     chosen = LabelSettings(**settings)
     check_sizes("rows", [rows], 0)
-    run = Evaluation(out)
-    sets = [read(path, chosen) for path in run.track(files, "read")]
+    evaluation = Evaluation(out)
+    sets = [read(path, chosen) for path in evaluation.track(files, "read")]
     curve = LabelCurve(sets, chosen)
-    for data in run.track(sets, "fit"):
+    for data in evaluation.track(sets, "fit"):
         curve.add(data)
     for note in curve.notes:
-        run.say(note)
+        evaluation.say(note)
     mean = mean_over_sets(curve.points, "labels")
     against = against_best(mean)
     title = f"mean over files and {chosen.draws} draws; the {rows} best unsupervised scores by AUROC, with hindsight"
-    run.show([rich_table(title, tuple(mean[0]), shorten(mean, rows))])
+    evaluation.show([rich_table(title, tuple(mean[0]), shorten(mean, rows))])
     if against:
         title = "sgpu less the best unsupervised score, chosen with hindsight by its mean"
-        run.show([rich_table(title, tuple(against[0]), against)])
-    run.save(lambda folder: save(curve.points, {"mean": mean, "against": against}, "labels", chosen, folder))
+        evaluation.show([rich_table(title, tuple(against[0]), against)])
+    evaluation.save(lambda folder: save(curve.points, {"mean": mean, "against": against}, "labels", chosen, folder))
 
 
 def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> None:
@@ -57,14 +58,15 @@ def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> No
     """
     from sgpu_lightning.evaluation.common.tables import rich_table
     from sgpu_lightning.evaluation.curves.answer_curve import answer_points, with_differences
-    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets, save
+    from sgpu_lightning.evaluation.curves.curve_points import mean_over_sets
+    from sgpu_lightning.evaluation.curves.curve_tables import save
 
     chosen = AnswerSettings(**settings)
-    run = Evaluation(out)
-    points = [point for path in run.track(files, "curve") for point in answer_points(path, chosen)]
+    evaluation = Evaluation(out)
+    points = [point for path in evaluation.track(files, "curve") for point in answer_points(path, chosen)]
     mean = with_differences(mean_over_sets(points, "answers"))
-    run.show([rich_table("mean over files, and the difference from 'per n'", tuple(mean[0]), mean)])
-    run.save(lambda folder: save(points, {"mean": mean}, "answers", chosen, folder))
+    evaluation.show([rich_table("mean over files, and the difference from 'per n'", tuple(mean[0]), mean)])
+    evaluation.save(lambda folder: save(points, {"mean": mean}, "answers", chosen, folder))
 
 
 COMMANDS = {"labels": labels, "answers": answers}

@@ -37,18 +37,20 @@ def transfer(
         out: Folder for configuration, data fingerprints, predictions, tables and heat maps; null to only show tables.
         settings: See `TransferSettings`.
     """
-    from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet, read
+    from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
+    from sgpu_lightning.evaluation.common.set_reader import read
     from sgpu_lightning.evaluation.transfer.plan import check_pair, leave_one_out_pairs, load_sets, matrix_pairs
     from sgpu_lightning.evaluation.transfer.source_fits import SourceFits
+    from sgpu_lightning.evaluation.transfer.transfer_files import save
     from sgpu_lightning.evaluation.transfer.transfer_pair import transfer as measure_transfer
-    from sgpu_lightning.evaluation.transfer.transfer_tables import save, show
+    from sgpu_lightning.evaluation.transfer.transfer_tables import show
 
     _check_files(answers, sources, targets, leave_one_out)
     chosen = TransferSettings(**settings)
-    run = Evaluation(out)
+    evaluation = Evaluation(out)
 
     def load(path: Path) -> EvaluationSet:
-        with run.console.status(f"read {path.name}"):
+        with evaluation.console.status(f"read {path.name}"):
             return read(path, chosen, scores=())
 
     sets, names = load_sets([*(answers or []), *(sources or []), *(targets or [])], load)
@@ -59,13 +61,13 @@ def transfer(
     for pair in pairs:
         check_pair(pair, sets, chosen.shared_questions)
     fits = SourceFits(sets, chosen)
-    results = [measure_transfer(pair, fits) for pair in run.track(pairs, "transfer")]
-    run.show(show(results, sets))
+    results = [measure_transfer(pair, fits) for pair in evaluation.track(pairs, "transfer")]
+    evaluation.show(show(results, sets))
     if unused := [name for name in sets if leave_one_out and name not in {pair.target for pair in pairs}]:
-        run.say(f"not evaluated, because no source is left for them: {', '.join(unused)}")
+        evaluation.say(f"not evaluated, because no source is left for them: {', '.join(unused)}")
     for reason in dict.fromkeys(reason for result in results for reason in result.left_out):
-        run.say(f"left out: {reason}")
-    run.save(lambda folder: save(results, sets, chosen, folder), ("tables", "predictions", "heat maps"))
+        evaluation.say(f"left out: {reason}")
+    evaluation.save(lambda folder: save(results, sets, chosen, folder), ("tables", "predictions", "heat maps"))
 
 
 def _check_files(

@@ -1,1 +1,1 @@
-"""What all evaluations share."""
+"""Parts that all evaluations share: settings, evaluation sets, folds, methods, calibration, cache and tables."""

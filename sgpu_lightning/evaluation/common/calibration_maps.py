@@ -1,4 +1,4 @@
-"""From a score to P(correct): isotonic regression and Platt's logistic map, fitted on labelled answer sets."""
+"""Calibration maps from a score to P(correct), fitted on labelled answer sets: isotonic and logistic regression."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ Map = Callable[[Tensor], Tensor]
 
 
 def isotonic(scores: Tensor, labels: Tensor) -> Map:
-    """The best monotone map by squared error; held between 1/(n+2) and 1 - 1/(n+2), so that no answer is certain.
+    """Fit the monotone map of least squared error (isotonic regression).
+
+    Its values are clipped to [1/(n+2), 1 - 1/(n+2)], so that no answer is certain.
 
     Args:
-        scores: Higher is more confident, float64 [n].
-        labels: 1.0 or 0.0, [n].
+        scores: Scores, higher for more confident, float64 [n].
+        labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
+
+    Returns:
+        A map from scores [m] to P(correct), float64 [m].
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -26,7 +31,15 @@ def isotonic(scores: Tensor, labels: Tensor) -> Map:
 
 
 def platt(scores: Tensor, labels: Tensor) -> Map:
-    """Logistic regression on the standardised score (Platt, 1999)."""
+    """Fit a logistic regression on the standardised score (Platt, 1999).
+
+    Args:
+        scores: Scores, higher for more confident, float64 [n].
+        labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
+
+    Returns:
+        A map from scores [m] to P(correct), float64 [m].
+    """
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = scores.mean(), scores.std().clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""Folds by group: the same question never stands on both sides."""
+"""Cross-validation folds by group, so that no question is both fitted on and evaluated on."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from sgpu_lightning.errors import EvaluationError
 
 
 def group_folds(groups: Sequence[str], labels: Tensor, num_folds: int = 5, seed: int = 0) -> Tensor:
-    """The fold of each answer set, int64 [n].
+    """Assign each answer set to a fold.
 
-    Groups in the order of a hash of their name go where the fewest sets are, so that folds are of about equal size and
-    do not depend on the order of the sets.
+    Groups are sorted by a hash of their name, and each goes to the fold with the fewest answer sets so far. Folds are
+    therefore of about equal size and do not depend on the order of the answer sets.
 
     Args:
-        groups: Of the sets, [n].
-        labels: 1.0 or 0.0, [n].
-        num_folds: At least 2.
-        seed: Changes the folds.
+        groups: Groups of the answer sets, [n].
+        labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
+        num_folds: Number of folds, at least 2.
+        seed: Seed of the hash.
+
+    Returns:
+        The fold of each answer set, int64 [n].
 
     Raises:
-        EvaluationError: If there are fewer groups than folds, or a fold or the rest of one has a single class.
+        EvaluationError: If there are fewer groups than folds, or if a fold or its complement has a single class.
     """
-    _require_enough(groups, num_folds)
+    _check_group_count(groups, num_folds)
     sizes: dict[str, int] = {}
     for group in groups:
         sizes[group] = sizes.get(group, 0) + 1
     filled = [0] * num_folds
     fold_of: dict[str, int] = {}
-    for group in sorted(sizes, key=lambda name: _order(name, seed)):
+    for group in sorted(sizes, key=lambda name: _hash_group(name, seed)):
         fold = filled.index(min(filled))
         fold_of[group] = fold
         filled[fold] += sizes[group]
@@ -42,37 +45,40 @@ def group_folds(groups: Sequence[str], labels: Tensor, num_folds: int = 5, seed:
 
 
 def hashed_folds(groups: Sequence[str], num_folds: int = 5, seed: int = 0) -> Tensor:
-    """The fold of each answer set by a hash of its group alone, int64 [n]: the same in whichever file a group stands.
+    """Assign each answer set to a fold by a hash of its group alone, so that a group's fold is the same in every file.
 
-    Folds are of like size only on average; `group_folds` makes them equal, for one file.
+    Folds are of equal size only on average; `group_folds` balances them within one file.
 
     Args:
-        groups: Of the sets, [n].
-        num_folds: At least 2.
-        seed: Changes the folds.
+        groups: Groups of the answer sets, [n].
+        num_folds: Number of folds, at least 2.
+        seed: Seed of the hash.
+
+    Returns:
+        The fold of each answer set, int64 [n].
 
     Raises:
         EvaluationError: If there are fewer groups than folds.
     """
-    _require_enough(groups, num_folds)
-    return torch.tensor([int.from_bytes(_order(group, seed)[:8], "big") % num_folds for group in groups])
+    _check_group_count(groups, num_folds)
+    return torch.tensor([int.from_bytes(_hash_group(group, seed)[:8], "big") % num_folds for group in groups])
 
 
 def require_both_classes(folds: Tensor, labels: Tensor, num_folds: int, name: str = "") -> None:
-    """Refuse folds of which one, or the rest of one, has a single class.
+    """Check that every fold and its complement have right and wrong answers.
 
     Args:
-        folds: Of the answer sets, [n].
-        labels: 1.0 or 0.0, [n].
-        num_folds: How many there are.
-        name: Of the file or store, for the message.
+        folds: Folds of the answer sets, [n].
+        labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
+        num_folds: Number of folds.
+        name: Name of the file or store, for the message.
 
     Raises:
-        EvaluationError: Naming the first such fold.
+        EvaluationError: If one has a single class; the message names the first such fold.
     """
     where = f"{name}: " if name else ""
     for fold in range(num_folds):
-        for side, rows in (("it holds", folds == fold), ("the others hold", folds != fold)):
+        for side, rows in (("it holds", folds == fold), ("the other folds hold", folds != fold)):
             if len(torch.unique(labels[rows])) < 2:
                 raise EvaluationError(
                     f"{where}fold {fold}: {side} {int(rows.sum())} answer sets of one class: expected right and "
@@ -80,7 +86,7 @@ def require_both_classes(folds: Tensor, labels: Tensor, num_folds: int, name: st
                 )
 
 
-def _require_enough(groups: Sequence[str], num_folds: int) -> None:
+def _check_group_count(groups: Sequence[str], num_folds: int) -> None:
     if num_folds < 2:
         raise EvaluationError(f"folds: expected at least 2, got {num_folds}")
     if (count := len(set(groups))) < num_folds:
@@ -91,5 +97,5 @@ def _require_enough(groups: Sequence[str], num_folds: int) -> None:
         )
 
 
-def _order(name: str, seed: int) -> bytes:
+def _hash_group(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""What is compared: every method gives a ranking and a P(correct) of answer sets it was not fitted on."""
+"""The methods under comparison: each ranks answer sets it was not fitted on and gives their P(correct)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ PLAIN, DEFAULT = "sgpu_spectrum", "sgpu"
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What a method says of held-out answer sets; each float64 [n].
+class HeldOutPredictions:
+    """Predictions of a method for n answer sets it was not fitted on.
 
     Args:
-        rank: Higher is more confident; what AUROC and AUARC are taken of.
-        p_correct: What Brier, NLL and ECE are taken of.
-        platt: P(correct) by Platt's calibration, where ``p_correct`` is by isotonic regression; else the same.
+        rank: Confidence, higher for more confident, float64 [n]; AUROC and AUARC are computed from it.
+        p_correct: P(correct), float64 [n]; Brier score, NLL and ECE are computed from it.
+        platt: P(correct) by Platt's calibration where ``p_correct`` is by isotonic regression, else the same, float64
+            [n].
     """
 
     rank: Tensor
@@ -37,21 +38,21 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to P(correct).
+    """A method that gives P(correct).
 
     Args:
-        name: Unique.
-        kind: ``sgpu``, ``supervised``, or an ``unsupervised`` score calibrated on the training part.
-        predict: From an evaluation set and the rows [t] to fit on, of the rows [n] to predict.
+        name: Unique name.
+        kind: ``sgpu``, ``supervised``, or an ``unsupervised`` score that is calibrated on the training rows.
+        predict: Function of an evaluation set, the rows to fit on, int64 [t], and the rows to predict, int64 [n].
     """
 
     name: str
     kind: Kind
-    predict: Callable[[EvaluationSet, Tensor, Tensor], Forecast]
+    predict: Callable[[EvaluationSet, Tensor, Tensor], HeldOutPredictions]
 
 
 def methods_for(data: EvaluationSet) -> list[Method]:
-    """Every method the answer sets have the inputs for: SGPU first, then supervised, then unsupervised ones."""
+    """List every method whose inputs the answer sets have: SGPU first, then supervised, then unsupervised methods."""
     found = [_default(DEFAULT, data.blocks), _default(PLAIN, ["spectrum"])]
     found += [_supervised(one) for one in SUPERVISED.values() if one.takes == "features" or data.hidden is not None]
     complete = [name for name, values in data.scores.confidence.items() if not bool(values.isnan().any())]
@@ -64,17 +65,17 @@ def _default(name: str, blocks: Sequence[str]) -> Method:
 
 
 def gp_method(name: str, blocks: Sequence[str], *, agreement: bool = True, base: FrozenGP | None = None) -> Method:
-    """A GP fitted on the training part.
+    """Make the method that fits a GP on the training rows.
 
     Args:
-        name: Of the method.
+        name: Name of the method.
         blocks: Feature blocks.
-        agreement: Whether the mean goes by agreement; False for a constant mean.
-        base: A predictor fitted elsewhere, for a warm start.
+        agreement: Whether the prior mean is linear in the agreement features; False for a constant mean.
+        base: A predictor fitted on other data, for a warm start; None for a cold start.
     """
 
-    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
-        """By a GP fitted on the training rows."""
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> HeldOutPredictions:
+        """Fit a GP on the training rows and predict the test rows."""
         features, widths = data.columns(blocks)
         signs = data.signs(blocks) if agreement else None
         classifier = fit_classifier(
@@ -86,51 +87,62 @@ def gp_method(name: str, blocks: Sequence[str], *, agreement: bool = True, base:
             warm_start=base,
         )
         p = classifier.freeze()(features[test]).p_correct
-        return Forecast(p, p, p)
+        return HeldOutPredictions(p, p, p)
 
     return Method(name, "sgpu", predict)
 
 
 def base_method(name: str, base: FrozenGP) -> Method:
-    """A predictor fitted elsewhere as it is: no label of the training part is used."""
+    """Make the method that uses a predictor fitted on other data as it is; it uses no label of the training rows.
 
-    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
-        """By the predictor as it is."""
+    Args:
+        name: Name of the method.
+        base: The predictor.
+    """
+
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> HeldOutPredictions:
+        """Predict the test rows with the given predictor."""
         p = base(data.features[test]).p_correct
-        return Forecast(p, p, p)
+        return HeldOutPredictions(p, p, p)
 
     return Method(name, "sgpu", predict)
 
 
 def _supervised(baseline: SupervisedBaseline) -> Method:
-    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
-        """By the baseline fitted on the training rows."""
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> HeldOutPredictions:
+        """Fit the baseline on the training rows and predict the test rows."""
         rows = data.features if baseline.takes == "features" else data.hidden
         assert rows is not None
         groups = [data.groups[i] for i in train.tolist()]
         p = baseline.fit(rows[train], data.labels[train], groups).predict(rows[test])
-        return Forecast(p, p, p)
+        return HeldOutPredictions(p, p, p)
 
     return Method(baseline.name, "supervised", predict)
 
 
 def _score(name: str) -> Method:
-    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> Forecast:
-        """By the score itself, calibrated on the training rows."""
+    def predict(data: EvaluationSet, train: Tensor, test: Tensor) -> HeldOutPredictions:
+        """Calibrate the score on the training rows and predict the test rows."""
         values, labels = data.scores.confidence[name], data.labels[train]
-        return Forecast(
+        return HeldOutPredictions(
             values[test], isotonic(values[train], labels)(values[test]), platt(values[train], labels)(values[test])
         )
 
     return Method(name, "unsupervised", predict)
 
 
-def cross_validate(method: Method, data: EvaluationSet, folds: Tensor) -> Forecast:
-    """Forecasts of every answer set by the method fitted on the other folds."""
+def cross_validate(method: Method, data: EvaluationSet, folds: Tensor) -> HeldOutPredictions:
+    """Predict every answer set by the method fitted on the other folds.
+
+    Args:
+        method: The method.
+        data: The evaluation set of n answer sets.
+        folds: Fold of each answer set, int64 [n].
+    """
     parts = [torch.zeros(len(data), dtype=torch.float64) for _ in range(3)]
     for fold in torch.unique(folds).tolist():
         train, test = (folds != fold).nonzero().squeeze(1), (folds == fold).nonzero().squeeze(1)
-        forecast = method.predict(data, train, test)
-        for part, values in zip(parts, (forecast.rank, forecast.p_correct, forecast.platt), strict=True):
+        found = method.predict(data, train, test)
+        for part, values in zip(parts, (found.rank, found.p_correct, found.platt), strict=True):
             part[test] = values.double()
-    return Forecast(*parts)
+    return HeldOutPredictions(*parts)

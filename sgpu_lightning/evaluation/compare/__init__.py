@@ -1,1 +1,1 @@
-"""SGPU against every other score."""
+"""Comparison of SGPU with every other score."""

@@ -1,1 +1,1 @@
-"""Learning curves over labels and answers."""
+"""Learning curves over numbers of labels, and curves over numbers of answers."""

@@ -1,4 +1,4 @@
-"""How good P(correct) is with few labels: SGPU, warm-started SGPU and every other score on the same labelled sets."""
+"""Learning curve over labels: SGPU, warm-started SGPU and every other score on the same labelled answer sets."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from sgpu_lightning.evaluation.curves.curve_points import Point, mean_of_metrics
 from sgpu_lightning.evaluation.curves.label_draws import Halves, fit_base
 
 CONSTANT, WARM, ZERO = "sgpu_constant", "sgpu_warm", "sgpu_zero"
-KNOWN = "_known"  # after the name of a warm start: other files hold answers to questions of the same benchmark
+KNOWN = "_known"  # suffix of a warm start from files that hold answers to questions of the same benchmark
 
 
 @dataclass
 class LabelCurve:
-    """Curves of one file after another.
+    """Learning curves of several files, added one after another.
 
     Args:
-        sets: All files.
-        settings: What with.
+        sets: Evaluation sets of all files.
+        settings: Settings of the curve.
+        points: Points measured so far.
+        notes: Messages about draws and methods that were left out.
     """
 
     sets: Sequence[EvaluationSet]
@@ -33,21 +35,18 @@ class LabelCurve:
     def add(self, data: EvaluationSet) -> None:
         """Measure every method on one of the files at every number of labels.
 
+        Args:
+            data: One of ``sets``.
+
         Raises:
-            EvaluationError: If there is nothing to evaluate on.
+            EvaluationError: If the answer sets to evaluate on are of one class.
         """
         halves = Halves(data, self.settings)
         methods = self._methods(halves)
         for count in self.settings.labels:
             draws = [halves.draw(count, draw) for draw in range(self.settings.draws)]
             kept = [draw for draw in draws if draw is not None]
-            if len(kept) < len(draws):
-                self.notes.append(
-                    f"{data.name}: {len(draws) - len(kept)} of {len(draws)} draws of {count} labels were left out: "
-                    f"there are {len(halves.pool)} answer sets to draw from, and both classes are needed"
-                )
-            if redrawn := sum(again for _, again in kept):
-                self.notes.append(f"{data.name}: {redrawn} draws of {count} labels of one class were drawn again")
+            self._note_draws(halves, count, left_out=len(draws) - len(kept), redrawn=sum(again for _, again in kept))
             for method in methods if kept else []:
                 rows = [
                     measure(method.predict(data, labelled, halves.evaluated), data.labels[halves.evaluated])
@@ -58,6 +57,16 @@ class LabelCurve:
                         set=data.name, size=count, method=method.name, kind=method.kind, metrics=mean_of_metrics(rows)
                     )
                 )
+
+    def _note_draws(self, halves: Halves, count: int, *, left_out: int, redrawn: int) -> None:
+        name = halves.data.name
+        if left_out:
+            self.notes.append(
+                f"{name}: {left_out} of {self.settings.draws} draws of {count} labels were left out: "
+                f"there are {len(halves.pool)} answer sets to draw from, and both classes are needed"
+            )
+        if redrawn:
+            self.notes.append(f"{name}: {redrawn} draws of {count} labels of one class were drawn again")
 
     def _methods(self, halves: Halves) -> list[Method]:
         data, own = halves.data, set(halves.data.groups)
@@ -78,9 +87,9 @@ class LabelCurve:
 
 
 def against_best(mean: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each method of SGPU less the best unsupervised score, at each number of labels.
+    """Subtract the best unsupervised score from each method of SGPU, at each number of labels.
 
-    The best is chosen with hindsight by its mean over the files, once by AUROC and once by Brier score.
+    The best score is chosen with hindsight by its mean over the files, once by AUROC and once by Brier score.
 
     Args:
         mean: Rows of `mean_over_sets`.
@@ -91,24 +100,24 @@ def against_best(mean: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         scores = [row for row in here if row["kind"] == "unsupervised"]
         if not scores:
             continue
-        first = max(scores, key=lambda row: row["auroc"])
-        sharpest = min(scores, key=lambda row: row["brier"])
+        by_auroc = max(scores, key=lambda row: row["auroc"])
+        by_brier = min(scores, key=lambda row: row["brier"])
         for row in here:
             if row["kind"] == "sgpu":
                 rows.append(
-                    {"labels": count, "method": row["method"], "best by AUROC": first["method"]}
-                    | {"auroc_difference": row["auroc"] - first["auroc"], "best by Brier": sharpest["method"]}
-                    | {"brier_difference": row["brier"] - sharpest["brier"]}
+                    {"labels": count, "method": row["method"], "best by AUROC": by_auroc["method"]}
+                    | {"auroc_difference": row["auroc"] - by_auroc["auroc"], "best by Brier": by_brier["method"]}
+                    | {"brier_difference": row["brier"] - by_brier["brier"]}
                 )
     return rows
 
 
 def shorten(mean: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """Rows of SGPU and the supervised baselines, and of the ``most`` best unsupervised scores by AUROC over all sizes.
+    """Keep the rows of SGPU, of the supervised baselines, and of the best unsupervised scores.
 
     Args:
         mean: Rows of `mean_over_sets`.
-        most: Unsupervised scores that are kept.
+        most: Number of unsupervised scores to keep, the best by AUROC over all numbers of labels.
     """
     totals: dict[str, float] = {}
     for row in mean:

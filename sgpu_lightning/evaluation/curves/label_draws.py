@@ -1,4 +1,4 @@
-"""What a curve over labels is fitted and evaluated on: labelled sets by draw, and other files for a warm start."""
+"""Random draws of labelled answer sets for a learning curve, and predictors of other files for a warm start."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from sgpu_lightning.gp.frozen import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
 
-_ATTEMPTS = 20
-_EVALUATED = 0.5  # share of groups
-_BASE_SETS = 8192  # of all other files together, about as many of each
+_ATTEMPTS = 20  # draws before one of both classes is given up
+_EVALUATED = 0.5  # proportion of groups that are evaluated on
+_BASE_SETS = 8192  # answer sets of all other files together, about the same number of each file
 
 
 class Halves:
-    """The answer sets of a file to draw labels from, and those to evaluate on.
+    """The answer sets of a file that labels are drawn from, and those that are evaluated on.
 
-    A group's half is a hash of its name, see `split_of`: the same in every file.
+    A hash of its name decides a group's half (see `split_of`), which is therefore the same in every file.
 
     Args:
-        data: The file.
-        settings: What with.
+        data: Evaluation set of the file.
+        settings: Settings of the curve.
 
     Raises:
-        EvaluationError: If the sets to evaluate on are of one class.
+        EvaluationError: If the answer sets to evaluate on are of one class.
     """
 
     def __init__(self, data: EvaluationSet, settings: LabelSettings) -> None:
@@ -48,17 +48,22 @@ class Halves:
         self.evaluated = evaluated[order[: settings.evaluate_on]]
 
     def evaluates(self, group: str) -> bool:
-        """Whether a group is evaluated on, in whatever file."""
+        """Whether a group is evaluated on, which holds for every file."""
         return split_of(group, 0.0, _EVALUATED, self.settings.seed) == "test"
 
     def draw(self, count: int, draw: int) -> tuple[Tensor, int] | None:
-        """Rows of groups drawn at random until ``count`` answer sets are labelled.
+        """Draw whole groups at random until they hold a number of answer sets.
 
-        A draw of a single class is drawn again. With the same ``draw``, more labels hold those of fewer.
+        A draw of a single class is drawn again. With the same ``draw``, a larger number of labels includes those of a
+        smaller one.
+
+        Args:
+            count: Smallest number of labelled answer sets.
+            draw: Number of the draw, which seeds it.
 
         Returns:
-            The rows, and how many draws before were of a single class; None where there are fewer sets, or all draws
-            are of a single class.
+            The rows drawn, and the number of earlier draws of a single class; None where there are too few answer sets
+            or all draws are of a single class.
         """
         groups = [self.data.groups[i] for i in self.pool.tolist()]
         for attempt in range(_ATTEMPTS if len(groups) >= count else 0):
@@ -72,16 +77,16 @@ class Halves:
 def fit_base(
     target: EvaluationSet, sets: Sequence[EvaluationSet], without: Callable[[str], bool], seed: int = 0
 ) -> FrozenGP | None:
-    """A predictor fitted on all sets but the target, about as many answer sets of each.
+    """Fit a predictor on all evaluation sets but the target, with about the same number of answer sets of each.
 
     Args:
-        target: What it is for.
-        sets: All sets.
-        without: Whether a group is left out.
-        seed: Of which answer sets are taken of a large file.
+        target: Evaluation set that the predictor is for.
+        sets: All evaluation sets.
+        without: Whether to leave out a group.
+        seed: Random seed of the choice of answer sets from a large file.
 
     Returns:
-        None where nothing is left to fit on.
+        The predictor; None where the remaining answer sets are none or of one class.
     """
     pools = [
         (one, [i for i, group in enumerate(one.groups) if not without(group)]) for one in sets if one is not target
@@ -89,8 +94,8 @@ def fit_base(
     pools = [(one, rows) for one, rows in pools if rows]
     features, labels, groups = [], [], []
     for one, kept in pools:
-        share = -(-_BASE_SETS // len(pools))
-        rows = torch.tensor(kept)[torch.randperm(len(kept), generator=generator_of(seed))[:share]]
+        most = -(-_BASE_SETS // len(pools))
+        rows = torch.tensor(kept)[torch.randperm(len(kept), generator=generator_of(seed))[:most]]
         features.append(one.features[rows])
         labels.append(one.labels[rows])
         groups.append(one.variants[rows])

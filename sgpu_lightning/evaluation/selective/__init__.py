@@ -1,1 +1,1 @@
-"""Answering only where it is safe enough."""
+"""Selective answering: certified thresholds on P(correct)."""

@@ -1,4 +1,4 @@
-"""Held-out predictions with labels, as ``sgpu predict`` writes them, to calibrate a threshold on."""
+"""Reads labelled held-out predictions, as ``sgpu predict`` writes them, to calibrate a threshold on."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sgpu_lightning.evaluation.selective.threshold_rule import SelectiveError
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationSets:
-    """What a threshold is calibrated on.
+    """The n predictions that a threshold is calibrated on.
 
     Args:
         probs: P(correct), float64 [n].
-        labels: 1.0 or 0.0, [n].
-        groups: [n]; None if the file names none.
-        unlabelled: Predictions without label, left out.
-        in_sample: Predictions of groups the predictor was fitted on, left out.
-        marked: Whether the file says which were held out.
+        labels: 1.0 for a right answer, 0.0 for a wrong one, [n].
+        groups: Groups, [n]; None if a prediction has none.
+        unlabelled: Number of predictions without label, which are left out.
+        in_sample: Number of predictions of groups that the predictor was fitted on, which are left out.
+        marked: Whether the file marks which predictions were held out.
     """
 
     probs: Tensor
@@ -37,13 +37,14 @@ class CalibrationSets:
 
 
 def read_calibration_sets(path: Path) -> CalibrationSets:
-    """Read predictions, one JSON object a line, and keep the labelled ones that were held out from fitting.
+    """Read predictions, and keep the labelled ones that were held out from fitting.
 
     Args:
-        path: Lines with ``p_correct`` and ``label``; ``held_out`` and ``group`` where they are known.
+        path: File with one JSON object a line, with the keys ``p_correct`` and ``label``, and with ``held_out`` and
+            ``group`` where they are known.
 
     Raises:
-        SelectiveError: At a bad line, or if none is left.
+        SelectiveError: If a line is invalid, or no prediction is left.
     """
     rows = list(_rows(path))
     labelled = [row for row in rows if row.get("label") is not None]
@@ -52,7 +53,7 @@ def read_calibration_sets(path: Path) -> CalibrationSets:
         raise SelectiveError(
             f"{path}: expected predictions with labels (0 or 1) of sets held out from fitting, got none: of "
             f"{len(rows)} lines {len(rows) - len(labelled)} have no label and {len(labelled)} are of groups the "
-            "predictor was fitted on, which would make an in-sample threshold; predict other labelled answers"
+            "predictor was fitted on, which would make the threshold in-sample; predict other labelled answers"
         )
     named = [row.get("group") for row in kept]
     return CalibrationSets(

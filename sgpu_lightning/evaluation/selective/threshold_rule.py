@@ -1,12 +1,13 @@
 """Selective answering: the threshold on P(correct) that keeps the error rate of answered questions below a risk.
 
-Answering where P(correct) is at least t, the error rate among what is answered is R(t) = P(wrong | P(correct) >= t).
-It is no monotone function of t, and the promise is to hold with a confidence: conformal risk control
-[Angelopoulos2024], which bounds the expectation of monotone losses, is not the tool. Learn then Test [Angelopoulos2021]
-is: of n answered calibration sets the wrong ones are Binomial(n, R(t)), and fixed-sequence testing goes down a fixed
-grid of thresholds as long as the exact binomial test rejects R(t) > risk. Neither a correction for many tests nor any
-assumption on R or on P(correct) is needed. Testing starts at 1 - risk, where a calibrated predictor keeps the risk by
-far, and where many more sets are answered than at stricter thresholds, which few sets could certify.
+If questions are answered where P(correct) is at least t, the error rate of answered questions is
+R(t) = P(wrong | P(correct) >= t). R is not monotone in t, and the guarantee must hold with a given confidence.
+Conformal risk control [Angelopoulos2024] therefore does not apply, because it bounds the expectation of monotone
+losses. Learn then Test [Angelopoulos2021] applies: the number of wrong answers among n answered calibration sets is
+Binomial(n, R(t)), and fixed-sequence testing goes down a fixed grid of thresholds as long as the exact binomial test
+rejects R(t) > risk. It needs no correction for multiple tests, and no assumption on R or on P(correct). Testing starts
+at 1 - risk. There a calibrated predictor is far below the risk, and many more sets are answered than at stricter
+thresholds, where too few answered sets would be left to certify.
 
 References:
     [Angelopoulos2021] Angelopoulos, Bates, Candes, Jordan and Lei, "Learn then Test: Calibrating Predictive Algorithms
@@ -17,7 +18,7 @@ References:
     ACM 68(6), 2021.
     [Clopper1934] Clopper and Pearson, "The Use of Confidence or Fiducial Limits", Biometrika 26, 1934.
     [Geifman2017] Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017: the same
-    promise by a union bound.
+    guarantee by a union bound.
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.metrics.functional import Interval
 from sgpu_lightning.metrics.functional.checks import check_inputs
 
-STEPS = 200  # of the grid between 0 and 1; fixed beforehand, or the tests would not be valid
+STEPS = 200  # grid steps between 0 and 1, fixed beforehand; otherwise the tests would not be valid
 
 
 class SelectiveError(SGPUError):
-    """Calibration sets or a risk that no threshold can be certified with."""
+    """Calibration sets or a risk with which no threshold can be certified."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectiveRule:
-    """Answer where P(correct) is at least the threshold.
+    """The rule to answer where P(correct) is at least a threshold.
 
     Args:
-        threshold: None where none can be certified.
-        risk: The greatest share of wrong answers among the answered ones.
-        confidence: With which the risk is kept, over draws of the calibration sets.
-        coverage: Share of questions answered, with its exact 95 % interval [Clopper1934].
-        answered: Calibration sets answered.
-        wrong: Of these.
-        sets: Calibration sets used, one for each group.
-        fewest: As many must be answered, all right, for any threshold to be certified.
+        threshold: The threshold; None if none can be certified.
+        risk: Largest allowed proportion of wrong answers among answered questions.
+        confidence: Probability that the risk is kept, over draws of the calibration sets.
+        coverage: Proportion of questions answered, with its exact 95 % interval [Clopper1934].
+        answered: Number of answered calibration sets.
+        wrong: Number of wrong answers among them.
+        sets: Number of calibration sets used, one for each group.
+        fewest: Smallest number of answered sets, all of them right, with which a threshold can be certified.
     """
 
     threshold: float | None
@@ -90,23 +91,23 @@ def certify_threshold(
 ) -> SelectiveRule:
     """Find the lowest threshold that keeps the error rate of answered questions below a risk, see [Angelopoulos2021].
 
-    With probability ``confidence`` over the calibration sets, R(threshold) <= risk on new questions like them. They
-    must not have been used to fit the predictor.
+    With probability ``confidence`` over draws of the calibration sets, R(threshold) <= risk on new questions from the
+    same distribution. The calibration sets must not have been used to fit the predictor.
 
     Args:
         probs: Held-out P(correct) of each calibration set, [n], in [0, 1].
-        labels: 1 if the answer is right else 0, [n].
-        risk: The greatest share of wrong answers among answered ones, in (0, 1).
-        confidence: 1 - delta, in (0, 1).
-        start: The strictest threshold tried, in [0, 1], chosen without these sets; None for 1 - risk. Greater for a
-            predictor known to be too sure.
-        groups: What sets belong to, [n]; sets of one group are not independent, so one of each is drawn, and the
-            promise is for a set drawn from a random group. None where each is on its own.
-        seed: Of that draw.
+        labels: 1 for a right answer, 0 for a wrong one, [n].
+        risk: Largest allowed proportion of wrong answers among answered questions, in (0, 1).
+        confidence: Confidence 1 - delta, in (0, 1).
+        start: Strictest threshold tried, in [0, 1], chosen without these sets; None for 1 - risk. Choose a greater one
+            for a predictor known to be overconfident.
+        groups: Group of each set, [n]. Sets of one group are not independent, so one set of each group is drawn, and
+            the guarantee is for a set drawn from a random group. None if every set is a group of its own.
+        seed: Random seed of that draw.
 
     Raises:
-        SelectiveError: If risk, confidence or start is out of range.
-        ValueError: If ``probs`` or ``labels`` is not as described.
+        SelectiveError: If risk, confidence or start is out of range, or ``groups`` has another length than ``probs``.
+        ValueError: If ``probs`` or ``labels`` is outside its range or of another shape.
     """
     from scipy.special import bdtr  # the binomial distribution function
 
@@ -140,12 +141,12 @@ def certify_threshold(
 
 
 def exact_interval(successes: int, count: int, confidence: float = 0.95) -> Interval:
-    """A share with its exact interval, see [Clopper1934].
+    """Compute a proportion with its exact confidence interval, see [Clopper1934].
 
     Args:
-        successes: How many of ``count``.
-        count: At least 1.
-        confidence: Of the interval, in (0, 1).
+        successes: Number of successes.
+        count: Number of trials, at least 1.
+        confidence: Confidence of the interval, in (0, 1).
 
     Example:
         >>> from sgpu_lightning.evaluation.selective.threshold_rule import exact_interval
@@ -162,7 +163,7 @@ def exact_interval(successes: int, count: int, confidence: float = 0.95) -> Inte
 
 
 def _one_of_each(groups: Sequence[str], count: int, seed: int) -> Tensor:
-    """Rows of one set of each group, drawn at random."""
+    """Draw one set of each group at random, and return the rows."""
     if len(groups) != count:
         raise SelectiveError(f"groups: expected {count}, one for each calibration set, got {len(groups)}")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()

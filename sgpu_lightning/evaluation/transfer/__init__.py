@@ -1,1 +1,1 @@
-"""Fitting on one model or dataset, evaluating on another."""
+"""Transfer: fitting on some models or datasets and evaluating on another."""

@@ -1,4 +1,4 @@
-"""Heat maps of a figure over sources and targets."""
+"""Heat maps of a metric over sources and targets."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def draw_heat_map(
     lower_is_better: bool = False,
     row_title: str = "source",
 ) -> list[Path]:
-    """Draw a matrix with its numbers, as SVG and PNG; light is good.
+    """Draw a matrix with its numbers, as SVG and PNG; lighter cells are better.
 
     Args:
-        values: [rows, columns]; NaN where there is none.
-        rows: Their names.
-        columns: Their names, the targets.
-        title: Above the map.
-        path: Without suffix.
-        lower_is_better: Turns the colours.
-        row_title: What rows are.
+        values: The matrix, [rows, columns]; NaN for an empty cell.
+        rows: Names of the rows.
+        columns: Names of the columns, the targets.
+        title: Title above the map.
+        path: Path of the files without suffix.
+        lower_is_better: Whether lower values are better, which reverses the colours.
+        row_title: Title of the row axis.
 
     Returns:
         The files written.

@@ -1,4 +1,4 @@
-"""What is fitted on what, and evaluated on what; and what is refused, because it would leak or cannot be."""
+"""Pairs of sources and targets, and the checks that refuse pairs with leaks or incompatible vectors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _KEYS: dict[LeaveOut, str] = {"model": "model", "dataset": "dataset", "modality"
 
 @dataclass(frozen=True)
 class Pair:
-    """A transfer: what is fitted on, and what is evaluated.
+    """One transfer, from the sources fitted on to the target evaluated on.
 
     Args:
-        sources: Names of the evaluation sets that are pooled to fit on.
-        target: Name of the one to evaluate on.
+        sources: Names of the evaluation sets that are pooled for the fit.
+        target: Name of the evaluation set to evaluate on.
     """
 
     sources: tuple[str, ...]
@@ -29,12 +29,12 @@ class Pair:
 
     @property
     def source(self) -> str:
-        """The sources in one word."""
+        """The source's name, or the number of pooled sources."""
         return self.sources[0] if len(self.sources) == 1 else f"{len(self.sources)} others"
 
     @property
-    def in_model(self) -> bool:
-        """Whether source and target are the same set, evaluated by cross-validation."""
+    def in_domain(self) -> bool:
+        """Whether source and target are the same evaluation set, which is then evaluated by cross-validation."""
         return self.sources == (self.target,)
 
 
@@ -44,11 +44,11 @@ def load_sets(
     """Load each file or store once.
 
     Args:
-        paths: Files and stores; one may be named several times.
-        load: Loads one.
+        paths: Paths of files and stores; one may be given several times.
+        load: Function that loads one of them.
 
     Returns:
-        The sets by name, and each path's name.
+        The evaluation sets by name, and the name of each path.
 
     Raises:
         EvaluationError: If two different files or stores have the same name.
@@ -62,27 +62,27 @@ def load_sets(
             first = next(other for other, name in names.items() if name == found.name)
             raise EvaluationError(
                 f"{first} and {path}: expected files and stores of different names, got '{found.name}' twice; rename "
-                "one, since tables go by names"
+                "one, because tables identify them by name"
             )
         sets[found.name], names[path] = found, found.name
     return sets, {path: names[where] for path, where in resolved.items()}
 
 
 def matrix_pairs(sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
-    """Every source to every target."""
+    """Pair every source with every target."""
     return [Pair((source,), target) for source in sources for target in targets]
 
 
 def leave_one_out_pairs(sets: Sets, by: LeaveOut) -> list[Pair]:
-    """Each set as the target of all that differ from it.
+    """Pair each evaluation set, as the target, with all sets that differ from it, as its sources.
 
     Args:
-        sets: By name.
-        by: ``model``: fitted on the other models' answers to the same datasets. ``dataset``: on all other datasets.
-            ``modality``: on all of the other modality. ``set``: on all other sets.
+        sets: Evaluation sets by name.
+        by: Property in which sources differ from the target. ``model``: the other models' answers to the same datasets.
+            ``dataset``: all other datasets. ``modality``: all sets of the other modality. ``set``: all other sets.
 
     Raises:
-        EvaluationError: If a set does not say what it is of, or no set has a source.
+        EvaluationError: If a set does not name its model or dataset, or no set has a source.
     """
     pairs = []
     for name, target in sets.items():
@@ -117,10 +117,15 @@ def _describe(found: EvaluationSet) -> str:
 
 
 def check_pair(pair: Pair, sets: Sets, shared_questions: SharedQuestions) -> None:
-    """Refuse a pair whose vectors do not match, or whose figures would not be of unseen questions.
+    """Check that the vectors of a pair match, and that its target is evaluated on unseen questions.
+
+    Args:
+        pair: The pair.
+        sets: Evaluation sets by name.
+        shared_questions: Whether shared questions are refused, or cross-fitted.
 
     Raises:
-        EvaluationError: Naming source and target, what they share, and what to change.
+        EvaluationError: If a check fails; the message names source and target, what they share and what to change.
     """
     target = sets[pair.target]
     for source in (sets[name] for name in pair.sources):

@@ -1,4 +1,4 @@
-"""Predictors fitted on pooled sources, for folds and whole, and what they say of a target."""
+"""Predictors fitted on pooled sources, with and without a fold, and their predictions of a target."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sgpu_lightning.gp.hyperparameters import fit_classifier
 
 
 class SourceFits:
-    """GPs fitted on pooled sources, each fitted once.
+    """GPs fitted on pooled sources; each is fitted once and kept.
 
     Args:
-        sets: By name.
-        settings: What with.
+        sets: Evaluation sets by name.
+        settings: Settings of the transfer.
 
     Raises:
-        EvaluationError: If a set has too few groups, or a fold of a single class.
+        EvaluationError: If a set has fewer groups than folds.
     """
 
     def __init__(self, sets: Sets, settings: TransferSettings) -> None:
@@ -37,12 +37,15 @@ class SourceFits:
         self._fitted: dict[tuple[tuple[str, ...], int | None, bool], FrozenGP] = {}
 
     def get(self, names: tuple[str, ...], without: int | None, *, aligned: bool = False) -> FrozenGP:
-        """The GP fitted on these sets.
+        """Return the GP fitted on some evaluation sets.
 
         Args:
-            names: Of the sets, pooled.
-            without: The fold that is left out of each; None to fit on all.
-            aligned: Whether features are standardised set by set.
+            names: Names of the evaluation sets, which are pooled.
+            without: The fold that is left out of each; None to fit on all answer sets.
+            aligned: Whether each evaluation set's features are standardised on their own.
+
+        Raises:
+            EvaluationError: If the answer sets to fit on are of one class.
         """
         key = (names, without, aligned)
         if key not in self._fitted:
@@ -62,13 +65,13 @@ class SourceFits:
         return self._fitted[key]
 
     def predict(self, names: tuple[str, ...], target: str, *, aligned: bool = False, cross_fit: bool) -> Tensor:
-        """P(correct) of every answer set of the target, float64 [n].
+        """Predict P(correct) of every answer set of the target, float64 [n].
 
         Args:
-            names: What is fitted on.
-            target: The target's name.
-            aligned: See `get`.
-            cross_fit: Each fold by the fit without it; else all by the fit on everything.
+            names: Names of the evaluation sets to fit on, which are pooled.
+            target: Name of the target.
+            aligned: Whether each evaluation set's features are standardised on their own.
+            cross_fit: True to predict each fold by the fit without it; False to predict all by one fit on everything.
         """
         features, folds = self.features[aligned][target], self.folds[target]
         if not cross_fit:
@@ -80,13 +83,13 @@ class SourceFits:
         return p_correct
 
     def warm_run(self, pair: Pair, drawn: Tensor, others: Tensor) -> Run:
-        """P(correct) by GPs fitted on a few of the target's labels, with the aligned source's as their mean function.
+        """Predict P(correct) by GPs fitted on a few target labels, with the aligned source's latent mean as prior mean.
 
         Args:
             pair: Source and target.
-            drawn: Rows of the target that are labelled, [k].
-            others: Rows to predict, of other folds, [m]; where questions are shared, each fold by a warm start from the
-                source without it.
+            drawn: Labelled rows of the target, int64 [k].
+            others: Rows of other folds to predict, int64 [m]. Where questions are shared, each fold is predicted by a
+                warm start from the source without that fold.
         """
         target, features, folds = self.sets[pair.target], self.features[True][pair.target], self.folds[pair.target]
         cross_fit = self.settings.shared_questions == "cross_fit"

@@ -1,4 +1,4 @@
-"""Calibration errors: how far P(correct) is from the share of right answers.
+"""Calibration errors, the expected calibration error (ECE) first: how far P(correct) is from the proportion right.
 
 References:
     [Guo2017] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
@@ -22,20 +22,22 @@ from sgpu_lightning.metrics.functional.checks import (
     check_probs,
     drop_round_off,
 )
+from sgpu_lightning.metrics.functional.tally_counts import SLACK, Tally
 
 # Uniform draws held at once while resampling: 32 MiB in float64.
 _MAX_DRAWS = 2**22
 
 
-def calibration_error(probs: Tensor, labels: Tensor, num_bins: int = 15) -> Tensor:
+def expected_calibration_error(probs: Tensor, labels: Tensor, num_bins: int = 15) -> Tensor:
     r"""Measure the expected calibration error (ECE) in bins of equal width, see [Naeini2015] and [Guo2017].
 
     .. math::
         \text{ECE} = \sum_{b=1}^{B} \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|
 
-    where :math:`\text{acc}_b` is the share of right answers and :math:`\text{conf}_b` the mean P(correct) of the
-    :math:`n_b` answers in bin b. Bin b is :math:`[(b-1)/B, b/B)`; the last one is closed, so it holds P(correct) = 1.
-    Probabilities within 1e-12 of an edge count as on it. Read it beside `calibration_noise_floor`.
+    where :math:`\text{acc}_b` is the proportion of right answers and :math:`\text{conf}_b` the mean P(correct) of the
+    :math:`n_b` answers in bin b. Bin b is :math:`[(b-1)/B, b/B)`; the last bin is closed, so it holds P(correct) = 1.
+    Probabilities within 1e-12 of an edge count as on it. Compare the error with `calibration_noise_floor`.
+    `calibration_error` is the same function.
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
@@ -50,13 +52,16 @@ def calibration_error(probs: Tensor, labels: Tensor, num_bins: int = 15) -> Tens
 
     Example:
         >>> from torch import tensor
-        >>> from sgpu_lightning.metrics.functional import calibration_error
-        >>> calibration_error(tensor([0.25, 0.25, 0.75, 1.0]), tensor([0, 1, 1, 1]), num_bins=2)
+        >>> from sgpu_lightning.metrics.functional import expected_calibration_error
+        >>> expected_calibration_error(tensor([0.25, 0.25, 0.75, 1.0]), tensor([0, 1, 1, 1]), num_bins=2)
         tensor(0.1875, dtype=torch.float64)
 
     """
     probs, labels = check_inputs(probs, labels)
     return _binned_error(labels - probs, _equal_width_bins(probs, num_bins), num_bins)
+
+
+calibration_error = expected_calibration_error
 
 
 def adaptive_calibration_error(probs: Tensor, labels: Tensor, num_bins: int = 15) -> Tensor:
@@ -65,9 +70,10 @@ def adaptive_calibration_error(probs: Tensor, labels: Tensor, num_bins: int = 15
     .. math::
         \text{ACE} = \sum_{b=1}^{B} \frac{n_b}{n} \left| \text{acc}_b - \text{conf}_b \right|
 
-    as in `calibration_error`, but bin b holds the answers of ranks :math:`(b-1)n/B \ldots bn/B` by P(correct), so no
-    bin rests on a handful of answers. With fewer answers than bins each answer is a bin. Answers of equal P(correct)
-    that lie on both sides of an edge count with the mean label of all of them: their order in the data says nothing.
+    as in `expected_calibration_error`, but bin b holds the answers of ranks :math:`(b-1)n/B \ldots bn/B` by P(correct),
+    so no bin consists of only a few answers. With fewer answers than bins, each answer is a bin. If an edge falls
+    between tied answers, each of them counts with the mean label of the ties, so that the order of the data does not
+    matter.
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
@@ -95,21 +101,21 @@ def adaptive_calibration_error(probs: Tensor, labels: Tensor, num_bins: int = 15
 
 
 def calibration_noise_floor(probs: Tensor, num_bins: int = 15, num_resamples: int = 200, seed: int = 0) -> Tensor:
-    r"""Measure the `calibration_error` that a perfectly calibrated predictor would show, as in [Broecker2007].
+    r"""Measure the `expected_calibration_error` that a perfectly calibrated predictor would show, as in [Broecker2007].
 
     .. math::
         \mathbb{E}_{\tilde{y}_i \sim \text{Bernoulli}(p_i)} \left[ \text{ECE}(p, \tilde{y}) \right]
 
-    estimated as the mean over resampled label sets. With finitely many answers it is above 0, near
-    :math:`\sqrt{B / n}` times a constant: an ECE at or below it is no evidence of miscalibration. It does not depend on
-    the order of the answers, on the device, or on the state of the global generators.
+    estimated as the mean over resampled label sets. With finitely many answers it is above 0, about
+    :math:`\sqrt{B / n}` times a constant; an ECE at or below it is no evidence of miscalibration. It does not depend on
+    the order of the answers, on the device, or on the state of the global random generators.
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
-        num_bins: The number of bins B of the error it is compared with.
+        num_bins: The number of bins B of the calibration error it is compared with.
         num_resamples: The number of label sets drawn. With 200 the standard error is 1 to 2 % of the floor
-            where all 15 bins are in use, 5 % where one is.
-        seed: Starts the generator that draws them.
+            if all 15 bins are in use, and 5 % if only one is.
+        seed: Random seed of the draws.
 
     Returns:
         The mean error in [0, 1], a float64 scalar.
@@ -128,19 +134,19 @@ def calibration_noise_floor(probs: Tensor, num_bins: int = 15, num_resamples: in
     """
     check_count("num_resamples", num_resamples)
     probs = check_probs(probs).detach()
-    # Sorted, so that the draws do not depend on the order of the data, and every bin is one slice.
+    # Sorted, so that the draws do not depend on the order of the data and every bin is one slice.
     ordered = probs.cpu().sort().values
     sizes = _equal_width_bins(ordered, num_bins).bincount(minlength=num_bins).tolist()
     generator = torch.Generator().manual_seed(seed)
     errors = ordered.new_zeros(num_resamples)
-    for members in torch.split(ordered, sizes):
-        if len(members):
-            errors += (_resample_sums(members, num_resamples, generator) - members.sum()).abs()
+    for in_bin in torch.split(ordered, sizes):
+        if len(in_bin):
+            errors += (_resample_sums(in_bin, num_resamples, generator) - in_bin.sum()).abs()
     return (errors.mean() / len(ordered)).to(probs.device)
 
 
 def _resample_sums(probs: Tensor, num_resamples: int, generator: torch.Generator) -> Tensor:
-    """The number of right answers among ``probs`` in each of the label sets drawn from them, (num_resamples,)."""
+    """Number of right answers in each label set drawn from ``probs``, (num_resamples,)."""
     rows = max(1, _MAX_DRAWS // len(probs))
     sums = []
     for start in range(0, num_resamples, rows):
@@ -151,12 +157,43 @@ def _resample_sums(probs: Tensor, num_resamples: int, generator: torch.Generator
 
 
 def _equal_width_bins(probs: Tensor, num_bins: int) -> Tensor:
-    """The index in 0 .. num_bins - 1 of the bin each probability falls in, (n,)."""
+    """Index in 0 .. num_bins - 1 of the bin that each probability falls in, (n,)."""
     check_count("num_bins", num_bins)
     edges = torch.arange(1, num_bins, dtype=probs.dtype, device=probs.device) / num_bins
     return torch.bucketize(drop_round_off(probs), drop_round_off(edges), right=True)
 
 
 def _binned_error(gaps: Tensor, bins: Tensor, num_bins: int) -> Tensor:
-    """The L1 error of label - P(correct) in bins: n_b / n * |acc_b - conf_b| is the bin's |sum of gaps| / n."""
+    """L1 calibration error of gaps = label - P(correct): n_b / n * |acc_b - conf_b| is |sum of the bin's gaps| / n."""
     return gaps.new_zeros(num_bins).index_add(0, bins, gaps).abs().sum() / len(gaps)
+
+
+def ece_of_tally(counted: Tally, num_bins: int = 15) -> Tensor:
+    """Tally form of `expected_calibration_error`, float64 [R].
+
+    Args:
+        counted: The answers.
+        num_bins: The number of bins B.
+    """
+    bins = _equal_width_bins(counted.probs, num_bins)
+    gaps = counted.right - counted.size * counted.probs
+    return gaps.new_zeros(len(gaps), num_bins).index_add(1, bins, gaps).abs().sum(1) / counted.total
+
+
+def ace_of_tally(counted: Tally, num_bins: int = 15) -> Tensor:
+    """Tally form of `adaptive_calibration_error`, float64 [R].
+
+    Args:
+        counted: The answers.
+        num_bins: The number of bins B.
+    """
+    gaps = counted.right - counted.size * counted.probs
+    ends, sums = counted.size.cumsum(1), gaps.cumsum(1)
+    # Bin b starts at the first rank that is at least b n / B.
+    steps = torch.arange(num_bins + 1, dtype=torch.float64)
+    edges = (steps * counted.total.unsqueeze(1) / num_bins - SLACK).ceil().clamp_min(0.0)
+    tie = torch.searchsorted(ends, edges).clamp_max(ends.shape[1] - 1)
+    size, gap, end, total = (values.gather(1, tie) for values in (counted.size, gaps, ends, sums))
+    # Sum of the gaps up to an edge; answers of the ties that it divides count with their mean.
+    up_to = total - gap * (end - edges) / size.clamp_min(1.0)
+    return up_to.diff(dim=1).abs().sum(1) / counted.total

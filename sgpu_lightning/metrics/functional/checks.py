@@ -1,12 +1,12 @@
-"""What every metric takes: P(correct) and whether the answer was right, checked and in float64."""
+"""Checks of the inputs that every metric takes: P(correct) and whether the answer is right; both become float64."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# Probabilities that agree to this many decimals are the same number computed along different routes (1 - 0.8 and 0.2
-# differ by 5e-17). Without the rounding such noise would break ties and move answers across the edge of a bin.
+# Probabilities that agree to this many decimals count as equal. The same number computed in two ways differs by
+# round-off (1 - 0.8 and 0.2 differ by 5e-17), which would break ties and move answers across the edge of a bin.
 DECIMALS = 12
 
 
@@ -53,6 +53,10 @@ def check_probs(probs: Tensor) -> Tensor:
 def check_count(name: str, value: int) -> None:
     """Check that a number of bins or resamples is a positive integer.
 
+    Args:
+        name: Name of the argument, for the message.
+        value: What was passed.
+
     Raises:
         ValueError: Naming the argument and what was got.
     """
@@ -60,8 +64,12 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(f"`{name}`: expected a positive integer, got {value!r}")
 
 
-def check_share(name: str, value: float) -> None:
-    """Check that a share of answers is in (0, 1].
+def check_proportion(name: str, value: float) -> None:
+    """Check that a proportion of answers is in (0, 1].
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was passed.
 
     Raises:
         ValueError: Naming the argument and what was got.
@@ -71,10 +79,10 @@ def check_share(name: str, value: float) -> None:
 
 
 def unit_ranks(scores: Tensor) -> Tensor:
-    """Map any scores to [0, 1] in their order, so that metrics which rank can take them in place of P(correct).
+    """Map scores of any scale to [0, 1] in their order, so that a ranking metric takes them in place of P(correct).
 
-    Scores that agree to ten decimals of the greatest magnitude among them are ties, and get the same value. It says
-    nothing of calibration.
+    Scores are divided by the greatest magnitude among them; those that then agree to ten decimals are ties and get the
+    same value. The result is not calibrated.
 
     Args:
         scores: Higher = more confident, finite, any real dtype, shape ``(n,)``.
@@ -98,12 +106,12 @@ def unit_ranks(scores: Tensor) -> Tensor:
     if not values.isfinite().all():
         raise ValueError(f"`scores`: expected finite numbers, got {_describe(values, ~values.isfinite())}")
     scale = values.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
-    levels, level = torch.unique((values / scale).round(decimals=10), return_inverse=True)
-    return level.double() / max(1, len(levels) - 1)
+    distinct, tie = torch.unique((values / scale).round(decimals=10), return_inverse=True)
+    return tie.double() / max(1, len(distinct) - 1)
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """The device itself where it has float64, else the CPU (Apple's MPS has none)."""
+    """The device itself if it supports float64, else the CPU (Apple's MPS does not)."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
@@ -113,18 +121,18 @@ def drop_round_off(probs: Tensor) -> Tensor:
 
 
 def average_over_ties(probs: Tensor, values: Tensor) -> Tensor:
-    """Order values by probability, and give each its expectation over all orders of tied probabilities.
+    """Sort values by probability and replace each by its mean over all orders of tied probabilities.
 
     Args:
-        probs: What to order by, float64 of shape ``(n,)``; see `DECIMALS` for what counts as tied.
-        values: What to average, float64 of shape ``(n,)``.
+        probs: Probabilities to sort by, float64 of shape ``(n,)``; see `DECIMALS` for which count as tied.
+        values: Values to average, float64 of shape ``(n,)``.
 
     Returns:
-        The values by ascending probability, each replaced by the mean of its tie group, shape ``(n,)``. Partial sums
-        of it are the expected partial sums under a random order of the ties.
+        The values by ascending probability, each replaced by the mean of its group of ties, shape ``(n,)``. Its partial
+        sums are the expected partial sums under a random order of the ties.
     """
-    levels, group, size = torch.unique(drop_round_off(probs), return_inverse=True, return_counts=True)
-    sums = values.new_zeros(len(levels)).index_add(0, group, values)
+    distinct, tie, size = torch.unique(drop_round_off(probs), return_inverse=True, return_counts=True)
+    sums = values.new_zeros(len(distinct)).index_add(0, tie, values)
     return (sums / size).repeat_interleave(size)
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgpu_lightning.metrics.functional.checks import check_inputs
+from sgpu_lightning.metrics.functional.tally_counts import Tally
 
-# The resolution of float32 just below 1: a model in single precision cannot mean anything nearer to certainty.
+# The resolution of float32 just below 1: a model in single precision cannot express a probability nearer to certainty.
 EPSILON = 1e-7
 
 
@@ -26,7 +27,7 @@ def brier_score(probs: Tensor, labels: Tensor) -> Tensor:
         labels: 1 if the answer is right else 0, shape ``(n,)``.
 
     Returns:
-        The score in [0, 1], a float64 scalar; 0 is best, 0.25 is what a constant 0.5 gets.
+        The score in [0, 1], a float64 scalar; 0 is best, a constant 0.5 scores 0.25.
 
     Raises:
         ValueError: If ``probs`` or ``labels`` is not as described, or there are no answers.
@@ -49,14 +50,14 @@ def negative_log_likelihood(probs: Tensor, labels: Tensor) -> Tensor:
         \text{NLL} = -\frac{1}{n} \sum_{i=1}^{n} y_i \ln \hat{p}_i + (1 - y_i) \ln (1 - \hat{p}_i),
         \qquad \hat{p}_i = \min(\max(p_i, \epsilon), 1 - \epsilon)
 
-    with :math:`\epsilon = 10^{-7}`: one answer that is wrong though P(correct) = 1 costs 16.1 nats, not infinity.
+    with :math:`\epsilon = 10^{-7}`, so that a wrong answer with P(correct) = 1 costs 16.1 nats instead of infinity.
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
         labels: 1 if the answer is right else 0, shape ``(n,)``.
 
     Returns:
-        The score in [0, 16.2), a float64 scalar; 0 is best, 0.693 is what a constant 0.5 gets.
+        The score in [0, 16.2), a float64 scalar; 0 is best, a constant 0.5 scores 0.693.
 
     Raises:
         ValueError: If ``probs`` or ``labels`` is not as described, or there are no answers.
@@ -71,3 +72,15 @@ def negative_log_likelihood(probs: Tensor, labels: Tensor) -> Tensor:
     probs, labels = check_inputs(probs, labels)
     probs = probs.clamp(EPSILON, 1 - EPSILON)
     return -(labels * probs.log() + (1 - labels) * (-probs).log1p()).mean()
+
+
+def brier_of_tally(counted: Tally) -> Tensor:
+    """Tally form of `brier_score`, float64 [R]."""
+    p = counted.probs
+    return (counted.right @ (1 - p).square() + counted.wrong @ p.square()) / counted.total
+
+
+def nll_of_tally(counted: Tally) -> Tensor:
+    """Tally form of `negative_log_likelihood`, float64 [R]."""
+    p = counted.probs.clamp(EPSILON, 1 - EPSILON)
+    return -(counted.right @ p.log() + counted.wrong @ (-p).log1p()) / counted.total

@@ -1,7 +1,7 @@
 """Discrimination: whether right answers get a higher P(correct) than wrong ones.
 
-Probabilities that agree to 12 decimals are ties, and a metric is its expected value over all orders of the ties: the
-order of the data and round-off move nothing.
+Probabilities that agree to 12 decimals are ties, and a metric is its expected value over all orders of the ties, so
+that neither the order of the data nor round-off changes a figure.
 
 References:
     [Fawcett2006] Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006.
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.metrics.functional.checks import average_over_ties, check_inputs
+from sgpu_lightning.metrics.functional.tally_counts import SLACK, Tally, harmonic_numbers, least_kept, right_of_top
 
 
 def auroc(probs: Tensor, labels: Tensor) -> Tensor:
@@ -29,16 +30,17 @@ def auroc(probs: Tensor, labels: Tensor) -> Tensor:
     .. math::
         \text{AUROC} = P(p_+ > p_-) + \tfrac{1}{2} P(p_+ = p_-)
 
-    for a right answer's :math:`p_+` and a wrong answer's :math:`p_-`, over all pairs, without binning: the Mann-Whitney
-    statistic. (torchmetrics' ``binary_auroc`` ends in single precision, where a perfect ranking may miss 1.)
+    where :math:`p_+` is P(correct) of a right answer and :math:`p_-` of a wrong one. It is the Mann-Whitney statistic,
+    over all pairs and without binning. (torchmetrics' ``binary_auroc`` returns single precision, where a perfect
+    ranking may fall short of 1.)
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
         labels: 1 if the answer is right else 0, shape ``(n,)``.
 
     Returns:
-        The area in [0, 1], a float64 scalar; 1 is best, 0.5 is chance. It is nan, with a warning, where all answers
-        are right or all are wrong: there is no pair to compare.
+        The area in [0, 1], a float64 scalar; 1 is best, 0.5 is chance. It is nan, with a warning, if all answers
+        are right or all are wrong, because there is no pair to compare.
 
     Raises:
         ValueError: If ``probs`` or ``labels`` is not as described, or there are no answers.
@@ -62,7 +64,7 @@ def auroc(probs: Tensor, labels: Tensor) -> Tensor:
     right = average_over_ties(probs, labels)
     ranks = torch.arange(1, len(right) + 1, device=right.device)
     num_right, num_wrong = labels.sum(), (1 - labels).sum()
-    # The ranks of the right answers, less the least that so many ranks can sum to, count the pairs in the right order.
+    # The sum of the right answers' ranks, less the least possible sum of as many ranks, counts the pairs in order.
     pairs = (right * ranks).sum() - num_right * (num_right + 1) / 2
     return pairs / (num_right * num_wrong)
 
@@ -73,10 +75,10 @@ def auarc(probs: Tensor, labels: Tensor) -> Tensor:
     .. math::
         \text{AUARC} = \frac{1}{n} \sum_{k=1}^{n} \text{acc}_k
 
-    where :math:`\text{acc}_k` is the share of right answers among the k of highest P(correct), in expectation over the
-    orders of ties. Without discrimination it is the accuracy; the best possible depends on the accuracy too, so
-    compare it only on the same answers. The code of [Lin2024] takes the trapezoid rule over the same points, which
-    differs by less than 1 / (n - 1); `aurac` is the other definition in use.
+    where :math:`\text{acc}_k` is the proportion of right answers among the k of highest P(correct), in expectation over
+    the orders of ties. Without discrimination the area equals the accuracy, and the best possible area depends on the
+    accuracy too, so compare it only on the same answers. The code of [Lin2024] applies the trapezoid rule to the same
+    points, which differs by less than 1 / (n - 1); `aurac` is the other definition in use.
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
@@ -105,10 +107,10 @@ def aurac(probs: Tensor, labels: Tensor) -> Tensor:
         \text{AURAC} = \frac{0.9}{19} \sum_{i=0}^{19} \text{acc}_{k_i}, \qquad
         k_i = \lfloor (n - 1) q_i \rfloor + 1, \quad q_i = 0.1 + \frac{0.9}{19} i
 
-    where :math:`\text{acc}_k` is the share of right answers among the k of highest P(correct), in expectation over the
-    orders of ties; :math:`k_i` counts the answers up to the :math:`q_i`-quantile (linear interpolation) of uncertainty.
-    The paper's code does the same, except that it keeps all answers tied at a quantile. The rectangle rule has 20
-    steps of 0.9 / 19, so all-right answers score 0.947: the figures are not those of `auarc`.
+    where :math:`\text{acc}_k` is the proportion of right answers among the k of highest P(correct), in expectation over
+    the orders of ties; :math:`k_i` counts the answers up to the :math:`q_i`-quantile (linear interpolation) of
+    uncertainty. The paper's code does the same, except that it keeps all answers tied at a quantile. The rectangle rule
+    has 20 steps of 0.9 / 19, so that answers that are all right score 0.947; the figures differ from those of `auarc`.
 
     Args:
         probs: P(correct) of each answer, shape ``(n,)``, in [0, 1].
@@ -128,14 +130,45 @@ def aurac(probs: Tensor, labels: Tensor) -> Tensor:
 
     """
     accuracy = _accuracy_of_top(probs, labels)
-    # q_i = (19 + 9 i) / 190 in integers: (n - 1) q_i is often whole, where round-off would lose an answer.
+    # q_i = (19 + 9 i) / 190 in integers: (n - 1) q_i is often a whole number, and round-off would lose an answer.
     last = (len(accuracy) - 1) * (19 + 9 * torch.arange(20, device=accuracy.device)) // 190
     return accuracy[last].sum() * 0.9 / 19
 
 
 def _accuracy_of_top(probs: Tensor, labels: Tensor) -> Tensor:
-    """The expected accuracy of the k answers of highest P(correct) for k = 1 .. n, (n,)."""
+    """Expected accuracy of the k answers of highest P(correct) for k = 1 .. n, (n,)."""
     probs, labels = check_inputs(probs, labels)
     # On the CPU: CUDA's cumulative sum is refused where the trainer asks for deterministic algorithms.
     right = average_over_ties(probs, labels).flip(0).cpu()
     return (right.cumsum(0) / torch.arange(1, len(right) + 1, device=right.device)).to(probs.device)
+
+
+def auroc_of_tally(counted: Tally) -> Tensor:
+    """Tally form of `auroc`, float64 [R]; NaN if all answers of a resample are right or all are wrong."""
+    below = counted.wrong.cumsum(1) - counted.wrong
+    pairs = (counted.right * (below + counted.wrong / 2)).sum(1)
+    return pairs / (counted.right.sum(1) * counted.wrong.sum(1))
+
+
+def auarc_of_tally(counted: Tally, max_rejection: float = 1.0) -> Tensor:
+    """Tally form of `auarc`, float64 [R].
+
+    Args:
+        counted: The answers.
+        max_rejection: The mean is taken over the k that reject at most this proportion of the answers, in (0, 1].
+    """
+    size, _, above, right_above = counted.from_top
+    least = least_kept(counted.total, max_rejection)
+    low, high = torch.maximum(above, least), torch.maximum(above + size, least)
+    # Within a group of ties, the accuracy of the top k is (a + s k) / k, which sums to harmonic numbers.
+    harmonic = harmonic_numbers(counted.total)
+    rest = right_above - counted.tie_accuracy * above
+    sums = rest * (harmonic[high.long()] - harmonic[low.long()]) + counted.tie_accuracy * (high - low)
+    return sums.sum(1) / (counted.total - least.squeeze(1))
+
+
+def aurac_of_tally(counted: Tally) -> Tensor:
+    """Tally form of `aurac`, float64 [R]."""
+    coverage = (19 + 9 * torch.arange(20, dtype=torch.float64)) / 190
+    places = ((counted.total.unsqueeze(1) - 1) * coverage + SLACK).floor() + 1
+    return (right_of_top(counted, places) / places).sum(1) * 0.9 / 19
