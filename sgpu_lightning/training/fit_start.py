@@ -20,7 +20,7 @@ from sgpu_lightning.gp.classifier import GPClassifier
 from sgpu_lightning.gp.inducing_points import default_inducing
 from sgpu_lightning.training.checkpoint import make_features
 from sgpu_lightning.training.feature_cache import FeatureCache
-from sgpu_lightning.training.training_set import TrainingSet, training_set_from, training_set_of
+from sgpu_lightning.training.training_set import TrainingSet, joined_groups, training_set_from, training_set_of
 from sgpu_lightning.training.warm_start import read_warm_start
 
 _START_SETS = 4096  # sets whose features place the inducing points, where features are learned
@@ -115,7 +115,7 @@ class FitStart:
         if self.settings["warm_start"] is not None:
             base = read_warm_start(Path(self.settings["warm_start"]), self.features, self.vector_specs)
             # Evaluation may not be on what the other predictor was fitted on, either.
-            groups = None if groups is None or base.groups is None else torch.unique(torch.cat([groups, base.groups]))
+            groups = joined_groups(groups, base.groups)
         several_subsets = self.data is not None and self.data.subsets > 0
         gp = GPClassifier.from_features(
             training.features,

@@ -38,7 +38,7 @@ from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.fit_start import FitStart
 from sgpu_lightning.training.float64_module import Float64Module
 from sgpu_lightning.training.stopping import add_fit_callbacks
-from sgpu_lightning.training.training_set import TrainingSet
+from sgpu_lightning.training.training_set import TrainingSet, joined_groups
 
 
 class SGPUModule(Float64Module):
@@ -147,16 +147,17 @@ class SGPUModule(Float64Module):
             data.require_labelled(splits[stage])
 
     def teardown(self, stage: str) -> None:
-        """Let the data module's loaders carry vectors again, for other uses."""
+        """Let the data module's loaders carry vectors again, for other uses, and free the training set."""
         if (data := self._data()) is not None:
             data.with_vectors = True
+        self._training = None
 
     def configure_callbacks(self) -> list[Callback]:
         """Add the callbacks that stop a fit and keep its best state to the trainer's own.
 
         Callbacks that are returned here would replace those of a user that have the same class or a parent class.
         """
-        if self.trainer.state.fn == TrainerFn.FITTING:
+        if self._is_fitting:
             add_fit_callbacks(self.trainer, learned_front=self.learns_features)
         return []
 
@@ -240,7 +241,7 @@ class SGPUModule(Float64Module):
 
     def on_validation_start(self) -> None:
         """Check and read the data, unless fitting did."""
-        self._prepare(None if self.trainer.state.fn == TrainerFn.FITTING else "val")
+        self._prepare(None if self._is_fitting else "val")
 
     def on_test_start(self) -> None:
         """Check and read the data."""
@@ -274,7 +275,8 @@ class SGPUModule(Float64Module):
         known = given.take((~given.label.isnan()).nonzero().squeeze(1))
         if not len(known):
             return
-        check_batch_held_out(known, self.train_groups)
+        if not self._is_fitting:
+            check_batch_held_out(known, self.train_groups)
         metrics.update(self(known).p_correct, known.label)
         self.log_dict(metrics, batch_size=len(known))
         self.log(f"{name}/elbo", self._elbo(known), batch_size=len(known))
@@ -311,15 +313,15 @@ class SGPUModule(Float64Module):
         for key in FROM_DATA:
             self.hparams[key] = settings[key]
         self.features, self.gp, self.vector_specs = empty_parts({**checkpoint, "hyper_parameters": settings})
-        self.train_groups = self._joined_groups(checkpoint["train_groups"])
-        self.train_size = checkpoint.get("train_size", 0.0)
+        groups = checkpoint["train_groups"]
+        if self._is_fitting:  # the fit goes on, perhaps on other data: the groups of both were fitted on
+            self.train_groups = joined_groups(self.train_groups, groups)
+        else:
+            self.train_groups, self.train_size = groups, checkpoint.get("train_size", 0.0)
 
-    def _joined_groups(self, theirs: Tensor | None) -> Tensor | None:
-        """The checkpoint's groups; with those of the data, which may be others, in a fit that goes on from it."""
-        goes_on = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
-        if not goes_on or theirs is None or self.train_groups is None:
-            return theirs
-        return torch.unique(torch.cat([self.train_groups, theirs]))
+    @property
+    def _is_fitting(self) -> bool:
+        return self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
 
     def _data(self) -> AnswerDataModule | None:
         """The trainer's data module, if it is one of ours."""

@@ -84,3 +84,8 @@ def _column(batches: list[AnswerBatch], name: str) -> Tensor | None:
     """One field of all batches; None where a batch lacks it."""
     parts = [part for batch in batches if (part := getattr(batch, name)) is not None]
     return torch.cat(parts) if len(parts) == len(batches) else None
+
+
+def joined_groups(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    """Distinct numbers of the groups of two fits, int64; None where those of one are not known."""
+    return None if ours is None or theirs is None else torch.unique(torch.cat([ours, theirs]))
