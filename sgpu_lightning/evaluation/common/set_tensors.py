@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sgpu_lightning.answers.record import AnswerSet
 from sgpu_lightning.baselines import NLI, ScoreInputs, ScoreTable, compute_scores
+from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.answer_subsets import AnswerSubset
-from sgpu_lightning.features.batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
 
 
