@@ -1,1 +1,1 @@
-"""The `sgpu` command: one thin file per verb."""
+"""The `sgpu` command: one file for each verb, in a folder for each group of verbs."""

@@ -8,39 +8,26 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from sgpu_lightning.__about__ import __version__
+from sgpu_lightning.cli.arguments import with_underscores
+from sgpu_lightning.cli.renamed_options import rename_options
+from sgpu_lightning.cli.stored_help import stored_help
+from sgpu_lightning.cli.verbs import Verb, find_verb, find_verbs
 from sgpu_lightning.errors import SGPUError
-
-# verb: (module with a `run(args)`, one line of help)
-VERBS = {
-    "demo": ("use.demo", "the whole way on tiny models trained on the spot, offline"),
-    "sample": ("collect.sample", "ask a model: N answers and the greedy one, hidden states recorded"),
-    "import": ("collect.import_", "bring your own answers into a store"),
-    "merge": ("collect.merge", "make several stores of one model and task into one"),
-    "label": ("collect.label", "grade scored answers, and compare with given labels"),
-    "embed": ("collect.embed", "black-box vectors: embed a store's answers"),
-    "fit": ("learn.lightning", "learn P(correct) from answer sets"),
-    "validate": ("learn.lightning", "metrics on the validation sets"),
-    "test": ("learn.lightning", "metrics on the test sets"),
-    "compare": ("evaluate.compare", "SGPU against every other score, cross-validated"),
-    "transfer": ("evaluate.transfer", "fit on some models or data, evaluate on others"),
-    "curve": ("evaluate.curve", "how good P(correct) is with few labels, or fewer answers"),
-    "predict": ("learn.lightning", "write P(correct) of every answer set as JSON Lines"),
-    "select": ("evaluate.select", "the threshold that keeps the error rate of answered questions below a risk"),
-    "export": ("use.export", "make a portable predictor of a checkpoint"),
-    "score": ("use.score", "P(correct) of answer sets by a portable predictor"),
-    "push": ("use.push", "upload a portable predictor to a hub"),
-}
 
 
 def usage() -> str:
     """The text of ``sgpu --help``."""
-    verbs = "\n".join(f"  {verb:10}{text}" for verb, (_, text) in VERBS.items())
+    groups = []
+    for heading, verbs in find_verbs().items():
+        lines = [f"  {verb.name:10}{verb.summary}" for verb in verbs]
+        groups.append("\n".join([f"{heading}:", *lines]))
     return (
         "usage: sgpu VERB [options]\n\n"
         "A calibrated probability that a language or vision-language model's answer is right,\n"
-        "from its disagreement with itself.\n\n"
-        f"verbs:\n{verbs}\n\n"
-        "options:\n  --help     this text; 'sgpu VERB --help' for a verb's options\n  --version  the version\n"
+        "computed from the disagreement among its sampled answers.\n\n" + "\n\n".join(groups) + "\n\n"
+        "options:\n"
+        "  --help     show this text; 'sgpu VERB --help' shows a verb's options\n"
+        "  --version  show the version\n"
     )
 
 
@@ -60,30 +47,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] in ("-V", "--version"):
         print(f"sgpu {__version__}")
         return 0
-    if args[0] not in VERBS:
-        print(f"sgpu: unknown verb '{args[0]}', expected one of {', '.join(VERBS)}", file=sys.stderr)
+    verb = find_verb(args[0])
+    if verb is None:
+        known = ", ".join(verb.name for verbs in find_verbs().values() for verb in verbs)
+        print(f"sgpu: unknown verb '{args[0]}', expected one of {known}", file=sys.stderr)
         return 2
-    return _run(args)
+    if (text := stored_help(args)) is not None:
+        print(text, end="")
+        return 0
+    return run_verb(verb, args[1:])
 
 
-def _run(args: list[str]) -> int:
+def run_verb(verb: Verb, args: list[str]) -> int:
+    """Run a verb and turn errors in its input into one message.
+
+    Args:
+        verb: From `find_verb`.
+        args: The arguments after it.
+
+    Returns:
+        The exit status, see `main`.
+    """
     # Waiting threads sleep: spinning, OpenMP's default, makes small operations many times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        import_module(f"sgpu_lightning.cli.{VERBS[args[0]][0]}").run(args)
+        import_module(verb.module).run(rename_options(verb.name, with_underscores(args)))
     except BaseException as error:
         if _interrupted(error):
-            print(f"sgpu {args[0]}: interrupted", file=sys.stderr)
+            print(f"sgpu {verb.name}: interrupted", file=sys.stderr)
             return 130
         if not isinstance(error, SGPUError | OSError) or os.environ.get("SGPU_DEBUG"):
             raise
-        print(f"sgpu {args[0]}: {error}\n(SGPU_DEBUG=1 shows where)", file=sys.stderr)
+        print(f"sgpu {verb.name}: {error}\n(SGPU_DEBUG=1 shows where)", file=sys.stderr)
         return 1
     return 0
 
 
 def _interrupted(error: BaseException | None) -> bool:
-    """Whether it is an interrupt, or came of one: Lightning exits with status 1, a file half written is an error."""
+    """Whether an error is an interrupt or was caused by one.
+
+    Lightning turns an interrupt into an exit with status 1, and code that was interrupted while it wrote a file may
+    raise an error of its own.
+    """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None

@@ -15,8 +15,8 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from sgpu_lightning.cli.arguments import files_first, join_lists, with_underscores
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.cli.paths import files_first, join_lists, with_underscores
 from sgpu_lightning.errors import EvaluationError
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import TransferSettings

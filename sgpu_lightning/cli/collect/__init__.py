@@ -1,1 +1,1 @@
-"""Verbs that collect answers and vectors."""
+"""Collect answers, labels and vectors."""

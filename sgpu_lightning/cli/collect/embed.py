@@ -1,11 +1,11 @@
-"""``sgpu embed``."""
+"""Embed a store's answers with a sentence encoder: black-box vectors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def embed(
@@ -16,16 +16,16 @@ def embed(
     dtype: Literal["float16", "float32"] = "float32",
     cache_dir: Path | None = None,
 ) -> None:
-    """Write an external encoder's vectors beside the answers of a store.
+    """Write a sentence encoder's vectors beside the answers of a store.
 
-    Shards that have them are left as they are, so an interrupted run goes on where it was.
+    Shards that already have these vectors are left as they are, so an interrupted run resumes where it stopped.
 
     Args:
         store: The store's folder.
         encoder: ``minilm`` (the offline encoder), a sentence-transformers folder, or a hub id.
-        revision: Revision of a hub id.
-        dtype: How vectors are stored.
-        cache_dir: Where vectors of texts are remembered; null for the user's cache folder.
+        revision: Branch, tag or commit of a hub id; null for its main branch.
+        dtype: Number format in which the vectors are stored.
+        cache_dir: Folder where the vectors of texts are cached; null for the user's cache folder.
     """
     from sgpu_lightning.answers.storage.store import AnswerStore
     from sgpu_lightning.console import say
@@ -38,4 +38,4 @@ def embed(
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(embed, args=args[1:], prog="sgpu embed")
+    run_function(embed, "embed", args)

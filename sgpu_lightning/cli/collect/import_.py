@@ -1,11 +1,11 @@
-"""``sgpu import``."""
+"""Bring your own answers into a store."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip"] = "raise") -> None:
@@ -13,7 +13,7 @@ def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip
 
     Args:
         answers: A .jsonl, .jsonl.gz or .parquet file of records (see docs/record.md).
-        out: The store's folder. A store that is there gets the records it does not have yet.
+        out: The store's folder. An existing store is extended by the records that it does not have yet.
         on_error: ``raise`` at the first bad record, or ``skip`` bad records and list them.
     """
     from sgpu_lightning.answers.reader import Skipped
@@ -29,4 +29,4 @@ def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(import_answers, args=args[1:], prog="sgpu import")
+    run_function(import_answers, "import", args)

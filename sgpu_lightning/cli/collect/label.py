@@ -1,4 +1,4 @@
-"""``sgpu label``."""
+"""Grade scored answers, and compare the grades with given labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,19 +29,19 @@ def label(
     examples: int = 5,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> None:
-    """Grade scored answers against gold, and see how far that agrees with given labels.
+    """Grade scored answers against gold answers, and measure the agreement with given labels.
 
-    What is graded is left as it is; see docs/grading.md for the graders.
+    The graded records are not changed; see docs/grading.md for the graders.
 
     Args:
         answers: A store, or a .jsonl, .jsonl.gz or .parquet file of records.
         grader: exact, alias, squad_f1, rouge_l, vqa, multiple_choice, number, class_name, or judge (a language
-            model; options api and model); null for the one a store's task names, else alias.
-        options: What the grader is made with, for example '{"threshold": 0.4}'.
-        against: ``label`` compares with the records' own labels, the name of a grader with that one's.
-        out: Write the records with the new labels to this .jsonl or .jsonl.gz file.
-        examples: How many disagreements to show.
-        on_error: ``raise`` at a bad record of a file, or ``skip`` and list them.
+            model; options api and model); null for the grader that a store's task names, else alias.
+        options: The grader's own options as JSON, for example '{"threshold": 0.4}'.
+        against: Labels to compare with: ``label`` for the records' own, or the name of another grader; null for none.
+        out: Write the records with the new labels to this .jsonl or .jsonl.gz file; null to write nothing.
+        examples: Number of disagreements shown.
+        on_error: ``raise`` at the first bad record of a file, or ``skip`` bad records and list them.
     """
     from sgpu_lightning.answers import labelling
     from sgpu_lightning.answers.grading import get_grader, grade_records
@@ -125,4 +125,4 @@ def _short(text: str) -> str:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(label, args=args[1:], prog="sgpu label")
+    run_function(label, "label", args)

@@ -1,23 +1,22 @@
-"""``sgpu merge``."""
+"""Merge several stores of one model and task into one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from jsonargparse import auto_cli
-
-from sgpu_lightning.cli.paths import files_first
+from sgpu_lightning.cli.arguments import files_first
+from sgpu_lightning.cli.parser import run_function
 
 
 def merge(stores: list[Path], *, out: Path) -> None:
-    """Make several stores into one, for example those of machines that share no disk.
+    """Merge several stores into one, for example those of machines that share no disk.
 
-    The stores must come from the same model, task and settings. An answer set that several hold is taken once; if they
-    hold different answers to it, nothing is written.
+    The stores must come from the same model, task and settings. An answer set that several stores hold is taken once;
+    if they hold different answers to the same question, nothing is written.
 
     Args:
-        stores: Folders of the stores; they are left as they are.
-        out: The merged store's folder. A store that is there is added to.
+        stores: Folders of the stores; they are not changed.
+        out: The merged store's folder. An existing store is extended.
     """
     from sgpu_lightning.answers.storage.merging import merge_stores
     from sgpu_lightning.console import say
@@ -29,4 +28,4 @@ def merge(stores: list[Path], *, out: Path) -> None:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(merge, args=files_first(args[1:]), prog="sgpu merge")
+    run_function(merge, "merge", files_first(args))

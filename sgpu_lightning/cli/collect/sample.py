@@ -1,12 +1,11 @@
-"""``sgpu sample``."""
+"""Ask a model for N sampled answers and the greedy one, hidden states recorded."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import auto_cli
-
+from sgpu_lightning.cli.parser import run_function
 from sgpu_lightning.errors import SamplingError
 from sgpu_lightning.sampling.sampling_settings import SamplingSettings
 from sgpu_lightning.sampling.server.server_settings import DEFAULT_KEY_ENV, ApiSettings
@@ -37,9 +36,9 @@ def sample(
     api_key_env: str = DEFAULT_KEY_ENV,
     server: ApiSettings = ApiSettings(),
 ) -> None:
-    """Ask a language model: N sampled answers and the greedy one, hidden states recorded.
+    """Ask a language model for N sampled answers and the greedy one, and record hidden states.
 
-    The run goes on where an earlier one with the same settings stopped. Under torchrun or accelerate launch each
+    The run resumes where an earlier one with the same settings stopped. Under torchrun or accelerate launch each
     process takes its part of the questions. The exit status is 1 if questions are left without answers.
 
     Args:
@@ -49,27 +48,28 @@ def sample(
             ``context``, ``image``, ``group``), or the name of a task: triviaqa, nq_open, squad, vqav2, okvqa, vizwiz,
             cifar100, imagenet.
         out: The store's folder.
-        task_path: Read a benchmark from this folder or file instead of the hub.
-        split: Another split of a benchmark than its own.
-        layers: Decoder blocks to record, from 0, negative from the end; null for the middle one, [] for none.
-        token: ``last`` answer token's hidden state, or their ``mean``.
-        sampling: How answers are drawn.
-        prompt: How a question is put to the model. A named task has a template, used where none is given here.
-        batch_size: Questions at a time, each of N + 1 rows; fewer once memory runs out.
-        on_error: At a question that gets no answers: ``skip`` notes the reason and goes on, ``raise`` stops. Running
-            again asks it again.
-        limit: Ask only the first so many questions.
+        task_path: Folder or file to read a benchmark from; null for the hub.
+        split: Split of a benchmark; null for the one that the task names.
+        layers: Decoder blocks to record, counted from 0, negative from the end; null for the middle one, [] for none.
+        token: Hidden state recorded for each answer: of the ``last`` answer token, or the ``mean`` over its tokens.
+        sampling: Settings of sampling.
+        prompt: Settings of the prompt. A named task has a template of its own, used where none is given here.
+        batch_size: Number of questions generated for at a time, each with N + 1 rows; it is reduced when memory runs
+            out.
+        on_error: For a question that gets no answers: ``skip`` notes the reason and goes on, ``raise`` stops. The next
+            run asks the question again.
+        limit: Ask only the first so many questions; null for all.
         device: ``auto`` or a torch device.
-        dtype: ``auto`` (the model's own), ``float32``, ``bfloat16`` or ``float16``.
-        vector_dtype: How hidden states are stored.
-        revision: Branch, tag or commit of a hub id.
+        dtype: The model's number format: ``auto`` (the model's own), ``float32``, ``bfloat16`` or ``float16``.
+        vector_dtype: Number format in which hidden states are stored.
+        revision: Branch, tag or commit of a hub id; null for its main branch.
         trust_remote_code: Whether to run code that comes with the model.
         model_options: Further arguments of the model's ``from_pretrained``, for example '{"device_map": "auto"}', which
             spreads a large model over several devices.
         api: Ask a server that speaks OpenAI's protocol (vLLM, TGI, Ollama, llama.cpp, vendors) instead of loading the
-            model: where its API begins, for example http://127.0.0.1:8000/v1. Hidden states stay on the server.
-        api_key_env: The environment variable that holds the server's key.
-        server: How the server is asked.
+            model: the base URL of its API, for example http://127.0.0.1:8000/v1. No hidden states are recorded.
+        api_key_env: Name of the environment variable that holds the server's key.
+        server: Settings of the requests to the server.
     """
     from sgpu_lightning.console import say
     from sgpu_lightning.sampling.launch import Launch
@@ -128,4 +128,4 @@ def _refuse_with_api(local: dict[str, object]) -> None:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(sample, args=args[1:], prog="sgpu sample")
+    run_function(sample, "sample", args)

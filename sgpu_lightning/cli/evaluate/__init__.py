@@ -1,1 +1,1 @@
-"""Verbs that evaluate methods over many answer sets."""
+"""Evaluate methods over many answer sets."""

@@ -1,13 +1,14 @@
-"""``sgpu compare``."""
+"""Compare SGPU with every other score, cross-validated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import auto_cli
-
-from sgpu_lightning.cli.paths import files_first, with_underscores
+from sgpu_lightning.cli.arguments import files_first
+from sgpu_lightning.cli.common import Evaluation
+from sgpu_lightning.cli.parser import run_function
 from sgpu_lightning.evaluation.common.evaluation_settings import CompareSettings, check_sizes
 
 
@@ -16,49 +17,43 @@ def compare(
 ) -> None:
     """Compare SGPU with every other score on the same answer sets: cross-validated, with intervals and paired tests.
 
-    Scores without labels are calibrated on the folds that SGPU is fitted on. A rerun only computes what changed.
+    Scores that need no labels are calibrated on the same folds that SGPU is fitted on. A rerun computes only what
+    changed.
 
     Args:
         answers: Answer files and stores.
         out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
-        rows: Rows of the tables shown; SGPU and the supervised baselines are always there.
-        cache_dir: Where forecasts are remembered; null for the user's cache folder.
+        rows: Number of rows of each table shown; SGPU and the supervised baselines are always shown.
+        cache_dir: Folder where out-of-fold predictions are cached; null for the user's cache folder.
         settings: See `CompareSettings`.
     """
-    import torch
-    from rich.progress import track
-
-    from sgpu_lightning.console import make_console
     from sgpu_lightning.evaluation.common.prediction_cache import PredictionCache
     from sgpu_lightning.evaluation.compare.compare_tables import save, show
-    from sgpu_lightning.evaluation.compare.comparison import compare_set
+    from sgpu_lightning.evaluation.compare.comparison import SetResult, compare_set
 
     chosen = CompareSettings(**settings)
     check_sizes("rows", [rows], 0)
-    torch.set_num_threads(1)  # fits of a GP are many tiny operations
+    evaluation = Evaluation(out)
     cache = PredictionCache(cache_dir)
-    console = make_console()
-    results = [compare_set(path, chosen, cache) for path in track(answers, description="compare", console=console)]
-    for table in show(results, rows):
-        console.print(table)
+    results: list[SetResult] = [compare_set(path, chosen, cache) for path in evaluation.track(answers, "compare")]
+    evaluation.show(show(results, rows))
     for result in results:
         if result.left_out:
-            console.print(f"{result.name}: {result.left_out} answer sets without label or gold were left out")
+            evaluation.say(f"{result.name}: {result.left_out} answer sets without label or gold were left out")
     missing = {name: reasons for result in results for name, reasons in result.reasons.items()}
     if missing:
-        console.print(f"{len(missing)} scores lack their input, such as: {_first(missing)}", highlight=False)
-    if out is not None:
-        save(results, chosen, out)
-        console.print(f"tables are in {out}")
+        evaluation.say(f"{len(missing)} scores lack their input, for example: {'; '.join(_examples(missing))}")
+    evaluation.save(lambda folder: save(results, chosen, folder))
 
 
-def _first(missing: dict[str, dict[str, int]]) -> str:
-    seen: dict[str, str] = {}
+def _examples(missing: dict[str, dict[str, int]], most: int = 3) -> Sequence[str]:
+    """One score for each of the first reasons."""
+    by_reason: dict[str, str] = {}
     for name, reasons in missing.items():
-        seen.setdefault(next(iter(reasons)), name)
-    return "; ".join(f"{name} ({reason})" for reason, name in list(seen.items())[:3])
+        by_reason.setdefault(next(iter(reasons)), name)
+    return [f"{name} ({reason})" for reason, name in by_reason.items()][:most]
 
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(compare, args=files_first(with_underscores(args[1:])), prog="sgpu compare")
+    run_function(compare, "compare", files_first(args))

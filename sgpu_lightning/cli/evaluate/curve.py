@@ -1,27 +1,23 @@
-"""``sgpu curve``."""
+"""Measure P(correct) with few labels, or with fewer answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jsonargparse import auto_cli
-
-from sgpu_lightning.cli.paths import files_first, with_underscores
+from sgpu_lightning.cli.arguments import files_first
+from sgpu_lightning.cli.common import Evaluation
+from sgpu_lightning.cli.parser import run_commands
 from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings, LabelSettings, check_sizes
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settings: Any) -> None:
-    """P(correct) from few labels: SGPU, cold and warm-started, and every other score, fitted on the same labelled sets.
+    """Measure P(correct) fitted on few labels: SGPU, cold and warm-started, and every other score on the same sets.
 
     Args:
         files: Answer files and stores.
         out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
-        rows: Unsupervised scores shown, the best by AUROC.
+        rows: Number of unsupervised scores shown: the best by AUROC.
         settings: See `LabelSettings`.
     """
     from sgpu_lightning.evaluation.common.set_reader import read
@@ -32,30 +28,28 @@ def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settin
 
     chosen = LabelSettings(**settings)
     check_sizes("rows", [rows], 0)
-    console = _start()
-    sets = [read(path, chosen) for path in _track(files, "read", console)]
+    evaluation = Evaluation(out)
+    sets = [read(path, chosen) for path in evaluation.track(files, "read")]
     curve = LabelCurve(sets, chosen)
-    for data in _track(sets, "fit", console):
+    for data in evaluation.track(sets, "fit"):
         curve.add(data)
     for note in curve.notes:
-        console.print(note, highlight=False)
+        evaluation.say(note)
     mean = mean_over_sets(curve.points, "labels")
     against = against_best(mean)
     title = f"mean over files and {chosen.draws} draws; the {rows} best unsupervised scores by AUROC, with hindsight"
-    console.print(rich_table(title, tuple(mean[0]), shorten(mean, rows)))
+    evaluation.show([rich_table(title, tuple(mean[0]), shorten(mean, rows))])
     if against:
         title = "sgpu less the best unsupervised score, chosen with hindsight by its mean"
-        console.print(rich_table(title, tuple(against[0]), against))
-    if out is not None:
-        save(curve.points, {"mean": mean, "against": against}, "labels", chosen, out)
-        console.print(f"tables are in {out}")
+        evaluation.show([rich_table(title, tuple(against[0]), against)])
+    evaluation.save(lambda folder: save(curve.points, {"mean": mean, "against": against}, "labels", chosen, folder))
 
 
 def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> None:
-    """P(correct) from fewer answers: one predictor for any number of them against one for each number.
+    """Measure P(correct) from fewer answers: one predictor for any number of answers, or one for each number.
 
-    ``one`` is fitted on all answers, ``subsets`` on random views with fewer as well, ``per n`` on just as many as it is
-    evaluated with. All are evaluated on the same drawn answers; cross-validated by group.
+    ``one`` is fitted on all answers, ``subsets`` also on random answer subsets, and ``per n`` on exactly as many
+    answers as it is evaluated with. All are evaluated on the same drawn answers, cross-validated by group.
 
     Args:
         files: Answer files and stores.
@@ -68,31 +62,16 @@ def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> No
     from sgpu_lightning.evaluation.curves.curve_tables import save
 
     chosen = AnswerSettings(**settings)
-    console = _start()
-    points = [point for path in _track(files, "curve", console) for point in answer_points(path, chosen)]
+    evaluation = Evaluation(out)
+    points = [point for path in evaluation.track(files, "curve") for point in answer_points(path, chosen)]
     mean = with_differences(mean_over_sets(points, "answers"))
-    console.print(rich_table("mean over files, and less what 'per n' reaches", tuple(mean[0]), mean))
-    if out is not None:
-        save(points, {"mean": mean}, "answers", chosen, out)
-        console.print(f"tables are in {out}")
+    evaluation.show([rich_table("mean over files, and the difference from 'per n'", tuple(mean[0]), mean)])
+    evaluation.save(lambda folder: save(points, {"mean": mean}, "answers", chosen, folder))
 
 
-def _start() -> Console:
-    import torch
-
-    from sgpu_lightning.console import make_console
-
-    torch.set_num_threads(1)  # fits of a GP are many tiny operations
-    return make_console()
-
-
-def _track(items: Iterable[Any], description: str, console: Console) -> Iterable[Any]:
-    from rich.progress import track
-
-    return track(list(items), description=description, console=console)
+COMMANDS = {"labels": labels, "answers": answers}
 
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    rest = files_first(with_underscores(args[2:]))
-    auto_cli({"labels": labels, "answers": answers}, args=[*args[1:2], *rest], prog="sgpu curve")
+    run_commands(COMMANDS, "curve", [*args[:1], *files_first(args[1:])])

@@ -1,4 +1,4 @@
-"""``sgpu select``."""
+"""Find the threshold that keeps the error rate of answered questions below a risk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def select(
@@ -20,17 +20,17 @@ def select(
 ) -> None:
     """Find the threshold on P(correct) that keeps the error rate of answered questions below a risk, with confidence.
 
-    Uses the labelled predictions of questions that the predictor was not fitted on. Says so where no threshold can be
-    certified.
+    Only labelled predictions of questions that the predictor was not fitted on are used. A message says so where no
+    threshold can be certified.
 
     Args:
         predictions: JSON Lines with p_correct and label, as 'sgpu predict' writes them.
-        risk: The greatest share of wrong answers among the answered questions, between 0 and 1.
-        confidence: With which the risk is kept, between 0 and 1.
-        start: The strictest threshold tried, chosen without these predictions; null for 1 - risk. Greater for a
-            predictor known to be too sure.
-        seed: Draws one answer set of each group where groups have several.
-        out: A file for the threshold and what it is certified on, as JSON.
+        risk: Greatest allowed proportion of wrong answers among the answered questions, between 0 and 1.
+        confidence: Probability with which the risk is kept, between 0 and 1.
+        start: The strictest threshold tried, chosen without these predictions; null for 1 - risk. Choose a greater one
+            for a predictor known to be overconfident.
+        seed: Random seed for drawing one answer set of each group that has several.
+        out: JSON file for the threshold and the data it is certified on; null to write none.
     """
     from rich.console import Console
 
@@ -59,4 +59,4 @@ def select(
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(select, args=args[1:], prog="sgpu select")
+    run_function(select, "select", args)

@@ -1,1 +1,1 @@
-"""Verbs that fit and evaluate one predictor, by LightningCLI."""
+"""Learn P(correct)."""

@@ -1,1 +1,1 @@
-"""Verbs around the portable predictor."""
+"""Try the package, and use a portable predictor."""

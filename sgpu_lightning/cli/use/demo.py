@@ -1,23 +1,23 @@
-"""``sgpu demo``."""
+"""Run the whole pipeline on tiny models trained on the spot, offline."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: int | None = None) -> None:
-    """Go the whole way on tiny models trained on the spot, offline.
+    """Run the whole pipeline on tiny models trained on the spot, offline.
 
     Trains two language models on a toy world and a vision-language model on handwritten digits, samples their answers
     with hidden states recorded, embeds the answers with the offline encoder, and fits and evaluates white-box and
-    black-box predictors of each.
+    black-box predictors of each model.
 
     Args:
-        out: Folder for models, answers and checkpoints. What is there already is used again.
-        questions: How many questions to ask each model; null for all.
-        steps: Training steps of each model; null for the testbed's own.
+        out: Folder for models, answers and checkpoints. Models and answers that it already holds are used again.
+        questions: Number of questions to ask each model; null for all.
+        steps: Training steps of each model; null for the testbed's defaults.
     """
     from sgpu_lightning.console import make_console
     from sgpu_lightning.testbed.demo_run import run_demo
@@ -26,7 +26,7 @@ def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: 
     fitted = run_demo(out, console, questions=questions, steps=steps)
     best = fitted["large, black-box"].checkpoint
     console.print(
-        f"\nmodels, answers and checkpoints are in {out}. Go on with:\n"
+        f"\nmodels, answers and checkpoints are in {out}. Next steps:\n"
         f"  sgpu predict --checkpoint {best} --out {out}/predictions.jsonl\n"
         f"  sgpu sample --model {out}/models/large --task {out}/questions.jsonl --out runs/white\n"
         "  sgpu fit --config configs/white_box.yaml --data.answers runs/white\n"
@@ -39,4 +39,4 @@ def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: 
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(demo, args=args[1:], prog="sgpu demo")
+    run_function(demo, "demo", args)

@@ -1,10 +1,10 @@
-"""``sgpu export``."""
+"""Make a portable predictor of a checkpoint."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def export(
@@ -19,21 +19,22 @@ def export(
     onnx: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Make a portable predictor of a checkpoint: tensors as safetensors, all else as JSON, and a model card.
+    """Make a portable predictor of a checkpoint: tensors as safetensors, everything else as JSON, and a model card.
 
-    Reads the answers that the checkpoint was fitted on again: what counts as unlike them, and the metrics on the sets
-    held out from fitting, go into the predictor. The folder appears only when it is whole.
+    The answers that the checkpoint was fitted on are read again: the predictor holds a description of the training
+    domain, which tells unlike answer sets, and the metrics on the sets held out from fitting. The folder appears only
+    when it is complete.
 
     Args:
         checkpoint: Written by ``sgpu fit``.
         out: The new folder.
-        title: What the card is headed with; null for the folder's name.
-        license: The predictor's licence, as the hub names it, for example ``mit``.
-        notes: Further text for the card, such as whose the data are.
-        answers: Where the fit's answer files and stores are now; null for where they were.
-        cache_dir: Where vectors of texts are remembered; null for the checkpoint's own choice.
-        onnx: Write the GP as ONNX beside the folder as well, to OUT.onnx; needs the extra [onnx].
-        overwrite: Replace a predictor that is in the folder.
+        title: Heading of the card; null for the folder's name.
+        license: The predictor's licence by its name on the hub, for example ``mit``; null for none.
+        notes: Further text for the card, such as the source of the data.
+        answers: The fit's answer files and stores at their present places; null for the places used in the fit.
+        cache_dir: Folder where the vectors of texts are cached; null for the one used in the fit.
+        onnx: Whether to write the GP as ONNX beside the folder, to OUT.onnx; needs the extra [onnx].
+        overwrite: Whether to replace a predictor that is already in the folder.
     """
     from sgpu_lightning.console import say
     from sgpu_lightning.predictor.artefact.safe_files import require_free
@@ -53,4 +54,4 @@ def export(
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(export, args=args[1:], prog="sgpu export")
+    run_function(export, "export", args)

@@ -1,20 +1,21 @@
-"""``sgpu push``."""
+"""Upload a portable predictor to a hub."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def push(predictor: Path, repo_id: str, *, private: bool = False, revision: str | None = None) -> None:
-    """Upload a predictor made by ``sgpu export`` to the Hugging Face hub; nothing else in its folder goes along.
+    """Upload a predictor made by ``sgpu export`` to the Hugging Face hub; other files in its folder are not uploaded.
 
     Args:
         predictor: The predictor's folder.
-        repo_id: ``owner/name``; made if it is not there. Who you are is known from ``hf auth login`` or ``$HF_TOKEN``.
-        private: Whether a repository that is made is private.
-        revision: Branch; null for the main one.
+        repo_id: Repository as ``owner/name``; it is created if it does not exist. Log in with ``hf auth login`` or set
+            ``$HF_TOKEN``.
+        private: Whether a newly created repository is private.
+        revision: Branch to upload to; null for the main branch.
     """
     from sgpu_lightning.predictor.artefact.hub import push_folder
 
@@ -23,4 +24,4 @@ def push(predictor: Path, repo_id: str, *, private: bool = False, revision: str 
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(push, args=args[1:], prog="sgpu push")
+    run_function(push, "push", args)

@@ -1,4 +1,4 @@
-"""``sgpu score``."""
+"""Write P(correct) of answer sets with a portable predictor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import auto_cli
+from sgpu_lightning.cli.parser import run_function
 
 
 def score(
@@ -23,16 +23,16 @@ def score(
 ) -> None:
     """Write P(correct) of every answer set as JSON Lines, with a predictor made by ``sgpu export``.
 
-    Files of any size in bounded memory. A row has the keys of ``sgpu predict`` without ``held_out``, and
-    ``unlike_training``: whether the set looks unlike what the predictor was fitted on.
+    Files of any size are scored in bounded memory. A row has the keys of ``sgpu predict`` without ``held_out``, and
+    ``unlike_training``: whether the answer set looks unlike the predictor's training data.
 
     Args:
         predictor: The predictor's folder, or a hub id.
         answers: A .jsonl, .jsonl.gz or .parquet file; a store made by ``sgpu sample`` for hidden states.
-        out: The file to write, which appears only when it is whole; null: rows go to standard output.
-        encoder: The encoder's folder or hub id, where the predictor's own is not found by its name.
-        revision: Branch, tag or commit of a hub id.
-        on_error: At a bad record: ``raise`` stops, ``skip`` leaves it out and reports.
+        out: The file to write, which appears only when it is complete; null to write to standard output.
+        encoder: The encoder's folder or hub id, needed where the predictor's encoder is not found by its name.
+        revision: Branch, tag or commit of a hub id; null for its main branch.
+        on_error: ``raise`` at the first bad record, or ``skip`` bad records and report them.
     """
     import warnings
 
@@ -70,4 +70,4 @@ def _print_rows(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def run(args: list[str]) -> None:
     """Parse and run."""
-    auto_cli(score, args=args[1:], prog="sgpu score")
+    run_function(score, "score", args)

@@ -1,0 +1,10 @@
+"""Learn P(correct) from answer sets."""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    from sgpu_lightning.cli.lightning_cli import run_lightning
+
+    run_lightning("fit", args)

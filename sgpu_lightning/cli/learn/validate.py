@@ -1,0 +1,10 @@
+"""Compute the metrics on the validation sets."""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> None:
+    """Parse and run."""
+    from sgpu_lightning.cli.lightning_cli import run_lightning
+
+    run_lightning("validate", args)
