@@ -76,7 +76,7 @@ def throughput(predictor: FrozenPredictor) -> Row:
 
 def against_gpytorch(predictor: FrozenPredictor, module: torch.nn.Module) -> Row:
     """Measure the GP alone: the frozen GP and GPyTorch compute the same five outputs from the same features."""
-    from sgpu_lightning.gp.prediction import Prediction
+    from sgpu_lightning.gp.frozen.prediction import Prediction
 
     with torch.no_grad():
         features = predictor.features(synthetic_batch(CHUNK))

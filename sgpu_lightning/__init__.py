@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sgpu_lightning.data.datamodule import AnswerDataModule
     from sgpu_lightning.errors import SGPUError
     from sgpu_lightning.features.extractor import AnswerFeatures
-    from sgpu_lightning.gp.prediction import Prediction
+    from sgpu_lightning.gp.frozen.prediction import Prediction
     from sgpu_lightning.predictor.predictor import SGPUPredictor
     from sgpu_lightning.training.fitting import fit
     from sgpu_lightning.training.module import SGPUModule
@@ -27,7 +27,7 @@ _HOME = {
     "AnswerFeatures": "features.extractor",
     "AnswerSet": "answers.record",
     "AnswerStore": "answers.storage.store",
-    "Prediction": "gp.prediction",
+    "Prediction": "gp.frozen.prediction",
     "SGPUError": "errors",
     "SGPUModule": "training.module",
     "SGPUPredictor": "predictor.predictor",

@@ -22,9 +22,9 @@ from sgpu_lightning.training.checkpoint import read_settings
 from sgpu_lightning.training.checks import CheckpointError
 from sgpu_lightning.training.fitting import evaluate_best, metrics_table, plain_metrics, trainer_defaults
 from sgpu_lightning.training.module import SGPUModule
-from sgpu_lightning.training.quiet import quiet
-from sgpu_lightning.training.single_process import is_one_device, single_process
-from sgpu_lightning.training.step_progress import StepProgress
+from sgpu_lightning.training.trainer.quiet import quiet
+from sgpu_lightning.training.trainer.single_process import is_one_device, single_process
+from sgpu_lightning.training.trainer.step_progress import StepProgress
 
 _SPLITS = {"validate": "val", "test": "test"}
 

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.standardisation import mean_and_scale
-from sgpu_lightning.gp.freezing import frozen_form
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.freezing import frozen_form
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.gp.inducing_points import NUM_INDUCING, kmeans_points
 from sgpu_lightning.gp.inference import best_posterior, bound
 from sgpu_lightning.gp.kernels import KernelName, require_kernel
 from sgpu_lightning.gp.latent import LatentGP
 from sgpu_lightning.gp.likelihood import Observed, gpytorch_likelihood
-from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.gp.prior_mean import AgreementBasis, MeanBasis, initial_basis
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.inducing_points import NUM_INDUCING
 from sgpu_lightning.gp.kernels import KernelName
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sgpu_lightning.errors import SGPUError
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 
 # Probits for one standard deviation of agreement: P(correct) is 0.12 one below the mean, 0.88 one above. Chosen by
 # cross-validation with 50 and 100 labels.

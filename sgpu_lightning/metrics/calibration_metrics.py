@@ -11,7 +11,7 @@ from sgpu_lightning.metrics.functional.calibration import (
     calibration_noise_floor,
     expected_calibration_error,
 )
-from sgpu_lightning.metrics.functional.input_checks import check_count
+from sgpu_lightning.metrics.functional.probability_checks import check_count
 from sgpu_lightning.metrics.metric_base import ProbabilityMetric
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from sgpu_lightning.metrics.functional.input_checks import check_inputs, float64_device
+from sgpu_lightning.metrics.functional.probability_checks import check_inputs, float64_device
 
 
 class ProbabilityMetric(Metric):

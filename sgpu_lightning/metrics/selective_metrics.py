@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import check_proportion
+from sgpu_lightning.metrics.functional.probability_checks import check_proportion
 from sgpu_lightning.metrics.functional.selective import (
     accuracy_at_coverage,
     aurc,

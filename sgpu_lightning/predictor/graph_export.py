@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sgpu_lightning.gp.frozen import FrozenGP
-from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.predictor.predictor_errors import PredictorError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import torch
 
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp import old_names
 from sgpu_lightning.gp.classifier import GPClassifier
+from sgpu_lightning.gp.frozen import old_names
 from sgpu_lightning.gp.prior_mean import empty_basis
 from sgpu_lightning.training.checks import CheckpointError
 

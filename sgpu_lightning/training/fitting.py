@@ -16,9 +16,9 @@ from sgpu_lightning.data.splits import Split
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.metrics.registry import in_table
 from sgpu_lightning.training.module import SGPUModule
-from sgpu_lightning.training.quiet import quiet
-from sgpu_lightning.training.step_progress import StepProgress
-from sgpu_lightning.training.stopping import CHECK_EVERY, best_checkpoint
+from sgpu_lightning.training.trainer.quiet import quiet
+from sgpu_lightning.training.trainer.step_progress import StepProgress
+from sgpu_lightning.training.trainer.stopping import CHECK_EVERY, best_checkpoint
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -20,9 +20,9 @@ from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of
 from sgpu_lightning.features.gram_kernels import GramKernel
 from sgpu_lightning.gp.classifier import GPClassifier
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.gp.hyperparameters import kernel_optimizer, kernel_sets
 from sgpu_lightning.gp.kernels import KernelName
-from sgpu_lightning.gp.prediction import Prediction
 from sgpu_lightning.metrics import probability_metrics
 from sgpu_lightning.training.checkpoint import empty_parts, make_features, under_current_names
 from sgpu_lightning.training.checks import (
@@ -37,7 +37,7 @@ from sgpu_lightning.training.checks import (
 from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.fit_start import FitStart
 from sgpu_lightning.training.float64_module import Float64Module
-from sgpu_lightning.training.stopping import add_fit_callbacks
+from sgpu_lightning.training.trainer.stopping import add_fit_callbacks
 from sgpu_lightning.training.training_set import TrainingSet, joined_groups
 
 

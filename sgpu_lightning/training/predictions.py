@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgpu_lightning.answers.json_lines import write_json_lines
 from sgpu_lightning.data.table import AnswerTable
-from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.frozen.prediction import Prediction
 
 
 def prediction_records(

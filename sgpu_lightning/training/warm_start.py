@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.training.checkpoint import fitted_parts, read_checkpoint
 from sgpu_lightning.training.checks import CheckpointError, check_vectors
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.baselines import SCORES, SUPERVISED, ScoreError
-from sgpu_lightning.baselines.discovery import import_modules
 from sgpu_lightning.baselines.registry import register, sort_scores
 
 
@@ -26,7 +26,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_every_module_of_a_folder_is_imported_in_the_order_that_it_declares(package):
-    modules = import_modules("plugged_in", [str(package)])
+    modules = import_submodules("plugged_in")
     assert [module.__name__ for module in modules] == ["plugged_in.early", "plugged_in.late", "plugged_in.another"]
 
 

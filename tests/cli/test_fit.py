@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.training.step_progress import StepProgress
+from sgpu_lightning.training.trainer.step_progress import StepProgress
 from tests.cli.calls import CONFIGS, QUICK, fit
 from tests.toy import toy_rows, toy_store, write_toy_answers
 

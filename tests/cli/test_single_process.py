@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgpu_lightning.training.single_process import is_one_device, leftover_variables, single_process
+from sgpu_lightning.training.trainer.single_process import is_one_device, leftover_variables, single_process
 from tests.cli.calls import sgpu
 from tests.toy import toy_store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.frozen.prediction import Prediction
 
 
 def gpytorch_prediction(classifier: GPClassifier, features: Tensor) -> Prediction:

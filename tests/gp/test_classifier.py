@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 
 from sgpu_lightning.gp.classifier import GPClassifier
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.gp.inducing_points import kmeans_points
 from sgpu_lightning.gp.kernels import kernel_names
-from sgpu_lightning.gp.prediction import Prediction
 from tests.gp.reference import gpytorch_prediction
 
 KERNELS = kernel_names()

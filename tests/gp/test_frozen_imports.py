@@ -8,7 +8,7 @@ import sys
 CODE = """
 import sys
 import torch
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 prediction = FrozenGP.of_shape("matern32", 3, 2, 1)(torch.zeros(4, 3))
 assert prediction.p_correct.tolist() == [0.5] * 4
 print(sorted({"gpytorch", "linear_operator", "lightning"} & sys.modules.keys()))

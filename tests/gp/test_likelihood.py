@@ -10,8 +10,8 @@ import torch
 from gpytorch.distributions import MultivariateNormal
 from scipy import integrate, stats
 
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.gp.likelihood import Observed, expected_log_prob, gauss_hermite, gpytorch_likelihood, p_correct
-from sgpu_lightning.gp.prediction import Prediction
 
 
 @pytest.mark.parametrize("order", [3, 16, 40])

@@ -11,9 +11,9 @@ import torch
 
 from sgpu_lightning import AnswerDataModule, SGPUModule, SGPUPredictor, fit
 from sgpu_lightning.cli.main import main
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
+from sgpu_lightning.gp.frozen.old_names import renamed_settings, renamed_state
 from sgpu_lightning.gp.hyperparameters import fit_classifier
-from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
 from sgpu_lightning.training.fitted_module import load_module
 from tests.gp.test_prior_mean import SIGNS, agreeing
 from tests.toy import toy_store

@@ -9,7 +9,7 @@ import torch
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.metrics.functional import auroc
 from tests.gp.reference import gpytorch_prediction

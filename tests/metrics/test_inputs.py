@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sgpu_lightning.metrics import functional
-from sgpu_lightning.metrics.functional.input_checks import float64_device
+from sgpu_lightning.metrics.functional.probability_checks import float64_device
 from sgpu_lightning.metrics.functional.ties import average_over_ties
 
 # What does not take P(correct) and labels, or does not give one number.

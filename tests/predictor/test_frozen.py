@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from sgpu_lightning import AnswerDataModule, AnswerFeatures, SGPUModule, SGPUPredictor
-from sgpu_lightning.gp.frozen import FrozenGP
-from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.predictor import export_graph, make_predictor, write_onnx
 from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor, to_bytes
 from tests.gp.reference import gpytorch_prediction

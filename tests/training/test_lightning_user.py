@@ -16,7 +16,7 @@ from sgpu_lightning import AnswerDataModule, SGPUModule, fit
 from sgpu_lightning.data.splits import SplitError
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.training.predictions import prediction_records
-from sgpu_lightning.training.stopping import FinalCheckpoint, best_checkpoint
+from sgpu_lightning.training.trainer.stopping import FinalCheckpoint, best_checkpoint
 from tests.toy import random_batch, toy_store
 
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}

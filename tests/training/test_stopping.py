@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sgpu_lightning.training.stopping import ElboPlateau
+from sgpu_lightning.training.trainer.stopping import ElboPlateau
 
 
 def steps_until_stop(losses: list[float], total: float = 1.0, **settings: float) -> int | None:

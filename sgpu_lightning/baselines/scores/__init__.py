@@ -5,7 +5,7 @@ with ``@register`` in one of the files or in a new one; nothing else changes. Th
 place in ``SCORES``.
 """
 
-from sgpu_lightning.baselines.discovery import import_modules
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.baselines.registry import sort_scores
 
-sort_scores([module.__name__ for module in import_modules(__name__, __path__)])
+sort_scores([module.__name__ for module in import_submodules(__name__)])

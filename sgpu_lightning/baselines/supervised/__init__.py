@@ -5,7 +5,7 @@ take SGPU's own features, ``linear_probe`` and ``saplma`` the scored answer's hi
 ``models/`` that defines ``BASELINE``; nothing else changes.
 """
 
-from sgpu_lightning.baselines.discovery import import_modules
+from sgpu_lightning.answers.discovery import import_submodules
 from sgpu_lightning.baselines.supervised import models
 from sgpu_lightning.baselines.supervised.supervised_baseline import FittedBaseline, SupervisedBaseline, SupervisedError
 
@@ -17,7 +17,7 @@ __all__ = [
     "get_supervised",
 ]
 
-_FOUND: list[SupervisedBaseline] = [module.BASELINE for module in import_modules(models.__name__, models.__path__)]
+_FOUND: list[SupervisedBaseline] = [module.BASELINE for module in import_submodules(models.__name__)]
 SUPERVISED: dict[str, SupervisedBaseline] = {baseline.name: baseline for baseline in _FOUND}
 
 

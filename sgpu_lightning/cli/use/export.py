@@ -40,7 +40,7 @@ def export(
     from sgpu_lightning.predictor.artefact.safe_files import require_free
     from sgpu_lightning.predictor.creation.build import make_predictor, open_checkpoint
     from sgpu_lightning.predictor.graph_export import write_onnx
-    from sgpu_lightning.training.quiet import quiet
+    from sgpu_lightning.training.trainer.quiet import quiet
 
     require_free(out, overwrite)  # before anything is read
     with quiet():

@@ -13,7 +13,7 @@ from sgpu_lightning.baselines import SUPERVISED, SupervisedBaseline
 from sgpu_lightning.evaluation.common.calibration_maps import isotonic, platt
 from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.features.extractor import mean_of
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 
 Kind = Literal["sgpu", "supervised", "unsupervised"]

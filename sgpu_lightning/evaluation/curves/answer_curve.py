@@ -16,7 +16,7 @@ from sgpu_lightning.evaluation.common.methods import HeldOutPredictions
 from sgpu_lightning.evaluation.common.set_reader import read
 from sgpu_lightning.evaluation.curves.curve_points import Point, mean_of_metrics, measure, whole_groups
 from sgpu_lightning.features.answer_subsets import AnswerSubset, subset_weight
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.gp.inducing_points import default_inducing
 from sgpu_lightning.metrics.registry import names

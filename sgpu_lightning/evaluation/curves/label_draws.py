@@ -13,7 +13,7 @@ from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import LabelSettings
 from sgpu_lightning.evaluation.curves.curve_points import whole_groups
 from sgpu_lightning.gp.cluster_weights import design_effect_weights
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
 

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.metrics.functional import Interval
-from sgpu_lightning.metrics.functional.input_checks import check_inputs
+from sgpu_lightning.metrics.functional.probability_checks import check_inputs
 
 STEPS = 200  # grid steps between 0 and 1, fixed beforehand; otherwise the tests would not be valid
 

@@ -12,7 +12,7 @@ from sgpu_lightning.evaluation.transfer.measure import Run
 from sgpu_lightning.evaluation.transfer.plan import Pair, Sets
 from sgpu_lightning.features.standardisation import standardised
 from sgpu_lightning.gp.cluster_weights import design_effect_weights
-from sgpu_lightning.gp.frozen import FrozenGP
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 
 

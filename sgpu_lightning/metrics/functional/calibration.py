@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import check_count, check_inputs, check_probs
+from sgpu_lightning.metrics.functional.probability_checks import check_count, check_inputs, check_probs
 from sgpu_lightning.metrics.functional.tally_counts import SLACK, Tally
 from sgpu_lightning.metrics.functional.ties import average_over_ties, drop_round_off
 

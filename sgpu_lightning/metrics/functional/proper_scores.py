@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import check_inputs
+from sgpu_lightning.metrics.functional.probability_checks import check_inputs
 from sgpu_lightning.metrics.functional.tally_counts import Tally
 
 # The resolution of float32 just below 1: a model in single precision cannot express a probability nearer to certainty.

@@ -20,7 +20,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import check_inputs
+from sgpu_lightning.metrics.functional.probability_checks import check_inputs
 from sgpu_lightning.metrics.functional.tally_counts import SLACK, Tally, harmonic_numbers, least_kept, right_of_top
 from sgpu_lightning.metrics.functional.ties import average_over_ties
 

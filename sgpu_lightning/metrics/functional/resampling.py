@@ -23,7 +23,7 @@ from sgpu_lightning.metrics.functional.bootstrap_results import (
     compare_resampled,
     percentile_ends,
 )
-from sgpu_lightning.metrics.functional.input_checks import check_count, check_inputs, check_proportion
+from sgpu_lightning.metrics.functional.probability_checks import check_count, check_inputs, check_proportion
 from sgpu_lightning.metrics.functional.tally_counts import Tally
 from sgpu_lightning.metrics.registry import LOWER_IS_BETTER, METRICS, bootstrap_names
 

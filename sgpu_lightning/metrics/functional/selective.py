@@ -18,7 +18,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import check_proportion
+from sgpu_lightning.metrics.functional.probability_checks import check_proportion
 from sgpu_lightning.metrics.functional.ranking import auarc_of_tally
 from sgpu_lightning.metrics.functional.tally_counts import (
     SLACK,

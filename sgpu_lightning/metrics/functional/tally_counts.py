@@ -16,7 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import check_inputs
+from sgpu_lightning.metrics.functional.probability_checks import check_inputs
 from sgpu_lightning.metrics.functional.ties import drop_round_off
 
 # A product such as coverage * n counts as a whole number of answers if it misses one by less than this.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.metrics.functional.input_checks import as_float64, describe_wrong
+from sgpu_lightning.metrics.functional.probability_checks import as_float64, describe_wrong
 
 # Probabilities that agree to this many decimals count as equal. The same number computed in two ways differs by
 # round-off (1 - 0.8 and 0.2 differ by 5e-17), which would break ties and move answers across the edge of a bin.

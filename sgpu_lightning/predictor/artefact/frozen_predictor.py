@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
-from sgpu_lightning.gp.frozen import FrozenGP
-from sgpu_lightning.gp.old_names import renamed_settings, renamed_state
-from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
+from sgpu_lightning.gp.frozen.old_names import renamed_settings, renamed_state
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.predictor.artefact.predictor_config import PredictorConfig
 from sgpu_lightning.predictor.artefact.safe_files import CONFIG, WEIGHTS, read_file
 from sgpu_lightning.predictor.predictor_errors import PredictorError

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sgpu_lightning.answers.grading import DEFAULT_GRADER
 from sgpu_lightning.answers.storage.vectors import describe_specs, specs_match
-from sgpu_lightning.gp.prediction import Prediction
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.predictor.artefact.frozen_predictor import FrozenPredictor
 from sgpu_lightning.predictor.artefact.hub import is_hub_name
 from sgpu_lightning.predictor.artefact.predictor_config import TrainingData

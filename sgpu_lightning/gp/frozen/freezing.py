@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgpu_lightning.gp.frozen import FrozenGP, FrozenTensors
+from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP, FrozenTensors
 from sgpu_lightning.gp.kernels import KernelName, correlation
 from sgpu_lightning.gp.latent import LatentGP
 

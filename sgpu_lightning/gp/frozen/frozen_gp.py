@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.gp.kernels import KernelName, correlation, require_kernel
-from sgpu_lightning.gp.prediction import Prediction
 
 _CHUNK = 4096  # rows predicted at a time, which bounds the memory
 

@@ -1,0 +1,1 @@
+"""The frozen form of a fitted GP: prediction with plain PyTorch, without GPyTorch."""

@@ -1,0 +1,1 @@
+"""What surrounds Lightning's Trainer in a fit: when it stops, its progress bar, its environment."""
