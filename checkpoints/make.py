@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from sgpu_lightning import AnswerDataModule, AnswerSet, SGPUModule, SGPUPredictor, fit, read_answers
+from sgpu_lightning.answers.labelling import write_records
 from sgpu_lightning.console import make_console
 from sgpu_lightning.predictor import make_predictor, open_checkpoint
-from sgpu_lightning.training.predictions import write_records
 
 HERE = Path(__file__).parent
 # Answer sets whose licence allows fitting a predictor that is distributed: prefix of the file name, licence and owner.
@@ -52,7 +52,7 @@ def make_general(answers: Path, out: Path) -> SGPUPredictor:
     with tempfile.TemporaryDirectory() as scratch:
         parts = [Path(scratch) / file.name.removesuffix(".gz") for file in files]
         for file, part in zip(files, parts, strict=True):
-            write_records(part, (record.to_dict() for record in _sample_records(file)))
+            write_records(part, _sample_records(file))
         data = AnswerDataModule([str(part) for part in parts], encoder="minilm", **ANY_NUMBER)
         fitted = fit(data, SGPUModule(features=FEATURES, num_inducing=POINTS), out=Path(scratch) / "fit")
         notes = (

@@ -83,7 +83,10 @@ def fitted_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
 
 def under_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint, of this or an earlier version, under current names."""
-    settings = {_RENAMED.get(key, key): value for key, value in checkpoint["hyper_parameters"].items()}
+    settings = dict(checkpoint["hyper_parameters"])
+    for old, new in _RENAMED.items():
+        if (value := settings.pop(old, None)) is not None:
+            settings.setdefault(new, value)
     base = checkpoint.get("warm_start")
     return {
         **checkpoint,

@@ -20,7 +20,13 @@ from tests.toy import toy_store
 SETTINGS = {
     "default": {},
     "spectrum alone, Matern": {"features": ["spectrum"], "kernel": "matern32", "num_eigenvalues": 6},
-    "learned front": {"gram": "rbf", "gamma": 2.0, "learn_gamma": True, "projection_dim": 4, "learn_layers": True},
+    "learned front": {
+        "gram_kernel": "rbf",
+        "gamma": 2.0,
+        "learn_gamma": True,
+        "projection_dim": 4,
+        "learn_layers": True,
+    },
 }
 
 
@@ -32,10 +38,11 @@ def test_predictions_are_those_of_gpytorch_on_the_fitted_module(settings, tmp_pa
     run = next(made.data.runs())
     with torch.no_grad():
         expected = gpytorch_prediction(made.module.gp, made.module.features(run))  # GPyTorch itself, nothing frozen
-    loaded = made.load().model(run)
+        ours = made.module(run)
+        loaded = made.load().model(run)
     for name in Prediction._fields:
         torch.testing.assert_close(getattr(loaded, name), getattr(expected, name), atol=1e-10, rtol=0)
-    assert torch.equal(loaded.p_correct, made.module(run).p_correct)
+    assert torch.equal(loaded.p_correct, ours.p_correct)
 
 
 def test_a_warm_started_predictor_carries_the_one_it_started_from(white, tmp_path):
@@ -157,7 +164,11 @@ def test_fitting_on_some_of_the_answers_widens_the_range(tmp_path):
     data = AnswerDataModule(str(tmp_path / "store"), encoder=None, subsets=2, fewest_answers=4)
     made = make(data, tmp_path / "store", tmp_path)
     config = made.load().config
-    variance = made.module(data.batch(data.training_rows())).latent_variance
+    index = data.split_indices["train"]
+    subsets = [lambda run: run, *data.answer_subsets]  # each set with all its answers, and with each subset of them
+    with torch.no_grad():
+        parts = [torch.cat([made.module(subset(run)).latent_variance for run in data.runs()]) for subset in subsets]
+    variance = torch.cat([part[index] for part in parts])
     assert config.num_answers == (4, 10)
     assert config.domain.unlike_above == pytest.approx(variance.quantile(0.99).item())
 
@@ -165,7 +176,7 @@ def test_fitting_on_some_of_the_answers_widens_the_range(tmp_path):
 def test_metrics_are_those_of_the_fit(white):
     config = white.load().config
     batch = white.data.batch(white.data.split_indices["test"])
-    p = white.module(batch).p_correct.numpy()
+    p = white.module(batch).p_correct.detach().numpy()
     labels = batch.label.numpy()
     assert config.evaluation.metrics["auroc"].value == pytest.approx(roc_auc_score(labels, p))
     assert config.evaluation.metrics["brier"].value == pytest.approx(brier_score_loss(labels, p))
