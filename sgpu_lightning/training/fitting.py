@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.metrics.registry import in_table
 from sgpu_lightning.training.module import SGPUModule
 from sgpu_lightning.training.trainer.quiet import quiet
+from sgpu_lightning.training.trainer.single_process import is_one_device, single_process
 from sgpu_lightning.training.trainer.step_progress import StepProgress
 from sgpu_lightning.training.trainer.stopping import CHECK_EVERY, best_checkpoint
 
@@ -82,12 +84,18 @@ def fit(
     settings = trainer_defaults() | {"logger": CSVLogger(out, name=""), "enable_progress_bar": False} | trainer
     threads = torch.get_num_threads()
     try:
-        with quiet():
+        with quiet(), _environment(settings):
             runner = Trainer(callbacks=[*bar, *(callbacks if isinstance(callbacks, list) else [callbacks])], **settings)
             runner.fit(module, datamodule=data)
             return evaluate_best(runner, module, data)
     finally:
         torch.set_num_threads(threads)  # the module restores them itself, but not when a fit fails
+
+
+def _environment(settings: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Where one device is used, an environment without what a launcher left behind."""
+    one = is_one_device(settings["devices"], settings.get("num_nodes", 1), settings["accelerator"])
+    return single_process("fit") if one else nullcontext()
 
 
 def evaluate_best(trainer: Trainer, module: SGPUModule, data: AnswerDataModule) -> Fitted:

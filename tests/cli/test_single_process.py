@@ -20,8 +20,8 @@ ONE_TASK = {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "x", "SLURM_PROCID": "0", "SL
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "left",
-    [SLURM | {"WORLD_SIZE": "4", "RANK": "1"}, TORCHRUN, TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"}, {"RANK": "1"}],
-    ids=["slurm", "torchrun", "elastic", "rank"],
+    [SLURM | {"WORLD_SIZE": "4", "RANK": "1"}, TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"}],
+    ids=["slurm", "torchrun"],
 )
 def test_a_fit_is_not_split_or_refused(left):
     toy_store(Path("white"), count=120)
@@ -39,7 +39,7 @@ def test_an_environment_of_one_process_is_left_as_it_is(left):
     assert leftover_variables(left | {"HOME": "/"}) == []
 
 
-@pytest.mark.parametrize("left", [SLURM, TORCHRUN, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_SIZE": "2"}])
+@pytest.mark.parametrize("left", [SLURM, TORCHRUN, {"RANK": "1"}, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_SIZE": "2"}])
 def test_all_variables_of_several_processes_are_found(left):
     assert leftover_variables(left | {"HOME": "/"}) == sorted(left)
 

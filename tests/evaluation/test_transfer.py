@@ -359,7 +359,7 @@ def test_a_predictor_of_other_models_ranks_about_as_well_as_one_of_the_model_its
     for source in sorted(real_answers.glob("sciq__*.jsonl.gz"))[:3]:
         paths.append(tmp_path / source.name.removesuffix(".gz"))
         with gzip.open(source, "rt") as stream:
-            paths[-1].write_text("".join(itertools.islice(stream, 600)))
+            paths[-1].write_text("".join(itertools.islice(stream, 0, None, 5)))
     sets, _ = load_sets([str(path) for path in paths], lambda path: load_evaluation_set(path, scores=()))
     fits = SourceFits(sets, TransferSettings(shared_questions="cross_fit", labels=[], resamples=1, folds=2))
     found = [transfer(pair, fits) for pair in leave_one_out_pairs(sets, "model")]

@@ -1,4 +1,4 @@
-"""`sgpu sample` is killed twenty times at random moments and continued each time."""
+"""`sgpu sample` is killed a dozen times at random moments and continued each time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgpu_lightning.answers.storage.store import AnswerStore
 from sgpu_lightning.testbed import build_language_model, write_questions
 from tests.sampling.stores import assert_same_content
 
-# Every run is a separate process, forked from one that has imported everything: 20 imports would take minutes.
+# Every run is a separate process, forked from one that has imported everything: a dozen imports would take minutes.
 NURSERY = """
 import os, sys
 import torch
@@ -36,7 +36,7 @@ for line in sys.stdin:
     os.write(pipe, f"{child}\\n".encode())
     os.write(pipe, f"{os.waitpid(child, 0)[1]}\\n".encode())
 """
-KILLS = 20
+KILLS = 12
 
 
 class Lives:
@@ -67,7 +67,7 @@ class Lives:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_twenty_killed_runs_end_with_the_content_of_an_uninterrupted_one(tmp_path):
+def test_a_dozen_killed_runs_end_with_the_content_of_an_uninterrupted_one(tmp_path):
     model = build_language_model(tmp_path / "model", size="small", steps=20)
     task = write_questions(tmp_path / "toy.jsonl", count=400)
 

@@ -114,6 +114,16 @@ class TestOwnTrainer:
         )
 
 
+def test_leftover_launcher_variables_do_not_split_a_fit(store, tmp_path, monkeypatch, capsys):
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "x", "SLURM_PROCID": "1", "WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    fitted = fit(data_of(store), out=tmp_path, enable_progress_bar=False)
+    assert fitted.checkpoint.exists()
+    assert (
+        "fit: one device is used, so the launcher's variables SLURM_JOB_NAME, SLURM_NTASKS" in capsys.readouterr().err
+    )
+
+
 class TestOwnLoaders:
     def test_mappings_of_tensors_fit_test_and_predict_like_the_data_module(self, store, tmp_path):
         data = data_of(store)
