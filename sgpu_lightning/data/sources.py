@@ -94,7 +94,7 @@ class FileSource:
     def _encoder(self) -> Encoder:
         if self._choice.encoder is None:
             raise VectorError(
-                f"{self.name}: an answer file holds no hidden states; give a store made by 'sgpu sample', "
+                f"{self.name}: an answer file holds no hidden states: give a store made by 'sgpu sample', "
                 "or an encoder, such as minilm"
             )
         return self._choice.encoder()

@@ -1,4 +1,4 @@
-"""From vectors to the features of the GP: a learnable front, the cosines of the answers, and feature blocks."""
+"""Computation of the features: an optional learned projection, the cosines of the answers, and the feature blocks."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MAX_STEPS = 1000
 def trainer_defaults() -> dict[str, Any]:
     """Default arguments of the Trainer, without callbacks and logger.
 
-    The length of a fit is counted in steps, not in epochs, because a GP on a few dozen features is learned after about
+    The length of a fit is counted in steps, not in epochs, because a GP on few features is learned after about
     a hundred steps, whatever the number of sets.
     """
     return {

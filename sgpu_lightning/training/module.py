@@ -158,7 +158,7 @@ class SGPUModule(Float64Module):
         None is returned to Lightning, which would let it replace a user's callback of the same class or a parent class.
         """
         if self._is_fitting:
-            add_fit_callbacks(self.trainer, learned_front=self.learns_features)
+            add_fit_callbacks(self.trainer, learned_features=self.learns_features)
         return []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

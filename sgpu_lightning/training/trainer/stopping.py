@@ -70,7 +70,7 @@ class BestCheckpoint(ModelCheckpoint):
 _OURS = (ElboPlateau, ValidationPlateau, FinalCheckpoint, BestCheckpoint)
 
 
-def add_fit_callbacks(trainer: Trainer, *, learned_front: bool) -> None:
+def add_fit_callbacks(trainer: Trainer, *, learned_features: bool) -> None:
     """Add the callbacks that stop a fit and keep its state as ``best.ckpt`` to a trainer's own callbacks.
 
     Learned features can overfit, so the validation NLL decides when their fit stops. The ELBO protects a GP alone
@@ -81,10 +81,10 @@ def add_fit_callbacks(trainer: Trainer, *, learned_front: bool) -> None:
 
     Args:
         trainer: The trainer of the fit.
-        learned_front: Whether something before the spectrum is learned.
+        learned_features: Whether something before the spectrum is learned.
     """
-    stop: Callback = ValidationPlateau() if learned_front else ElboPlateau()
-    keep: list[Callback] = [BestCheckpoint() if learned_front else FinalCheckpoint()]
+    stop: Callback = ValidationPlateau() if learned_features else ElboPlateau()
+    keep: list[Callback] = [BestCheckpoint() if learned_features else FinalCheckpoint()]
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     others = [one for one in callbacks if not isinstance(one, _OURS) and not _is_default(one)]
     # Checkpoint callbacks come last, so that they save the state of all other callbacks.
