@@ -15,10 +15,10 @@ from sgpu_lightning.evaluation.common.evaluation_settings import CompareSettings
 def compare(
     answers: list[str], *, out: Path | None = None, rows: int = 15, cache_dir: Path | None = None, **settings: Any
 ) -> None:
-    """Compare SGPU with every other score on the same answer sets, by cross-validation with paired tests.
+    """Compare SGPU with every other score on the same answer sets: cross-validation, intervals and paired tests.
 
-    Scores that need no labels are calibrated on the same folds that SGPU is fitted on. The tables show bootstrap
-    intervals. A second run computes only what has changed.
+    Scores that need no labels are calibrated on the same folds that SGPU is fitted on. A second run computes only what
+    has changed.
 
     Args:
         answers: Answer files and stores.

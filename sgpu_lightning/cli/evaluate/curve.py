@@ -12,7 +12,7 @@ from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings,
 
 
 def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settings: Any) -> None:
-    """Measure how good P(correct) is with few labels: SGPU, with and without a warm start, and every other score.
+    """Measure P(correct) with few labels: SGPU with and without a warm start, and every other score on the same sets.
 
     Args:
         files: Answer files and stores.
@@ -46,11 +46,11 @@ def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settin
 
 
 def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> None:
-    """Measure how good P(correct) is with fewer answers.
+    """Measure P(correct) with fewer answers: one predictor for any number of answers, or one for each number.
 
-    One predictor for any number of answers is compared with separate predictors for each number. ``one`` is fitted on
-    all answers, ``subsets`` also on random answer subsets, and ``per n`` on exactly as many answers as it is evaluated
-    with. All are evaluated on the same randomly drawn answers, by cross-validation over groups.
+    ``one`` is fitted on all answers, ``subsets`` also on random answer subsets, and ``per n`` on exactly as many
+    answers as it is evaluated with. All are evaluated on the same randomly drawn answers, by cross-validation over
+    groups.
 
     Args:
         files: Answer files and stores.
