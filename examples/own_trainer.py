@@ -1,4 +1,4 @@
-"""Fit, test and predict with a Trainer, a callback, a logger and DataLoaders of your own, on vectors of your own.
+"""Fit, test and predict with your own Trainer, callback, logger and DataLoaders, on your own vectors.
 
 python examples/own_trainer.py
 """
@@ -13,7 +13,7 @@ from sgpu_lightning import SGPUModule
 
 class Report(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        print(f"the fit stopped by itself after {trainer.global_step} steps")
+        print(f"the fit stopped after {trainer.global_step} steps")
 
 
 def answer_set() -> dict[str, torch.Tensor]:

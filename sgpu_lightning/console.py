@@ -15,8 +15,8 @@ _FILE_WIDTH = 220
 def make_console() -> Console:
     """A rich console as wide as the terminal.
 
-    Written to a file or a pipe, which has no width, it is wide enough for every table: rich would take 80 columns
-    there and cut names in two. ``COLUMNS`` says otherwise, as for any program.
+    If the output is a file or a pipe, which has no width, the console is wide enough for every table; rich's default of
+    80 columns would break names. As in any program, ``COLUMNS`` overrides the width.
     """
     from rich.console import Console
 
@@ -25,5 +25,5 @@ def make_console() -> Console:
 
 
 def say(text: str) -> None:
-    """Print a text as it stands: paths and answers may hold what reads as markup, and paths are not broken in two."""
+    """Print a text literally, without line breaks in paths: paths and answers may look like rich's markup."""
     make_console().print(text, markup=False, soft_wrap=True)

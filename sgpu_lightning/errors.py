@@ -1,10 +1,10 @@
-"""The base of every error a user can mend; the command line prints these without a traceback."""
+"""The base class of errors that a user can correct, which the command line prints without a traceback."""
 
 from __future__ import annotations
 
 
 class SGPUError(ValueError):
-    """Something about the input: says what, where, what was expected, what was got and what to change."""
+    """An error in the input; the message says what, where, what was expected, what was got and what to change."""
 
 
 def show_value(value: object) -> str:

@@ -8,9 +8,10 @@ import torch
 
 
 def generator_of(*parts: int) -> torch.Generator:
-    """A generator for these numbers, in this order.
+    """Make a generator that is seeded by these numbers, in this order.
 
-    torch's own takes 32 bits of a seed without a word: numbers shifted beside each other would be lost.
+    The numbers are hashed, because torch silently uses only 32 bits of a seed, so that numbers packed into one integer
+    would partly be lost.
     """
     digest = hashlib.sha256(",".join(str(part) for part in parts).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))

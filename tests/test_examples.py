@@ -25,7 +25,7 @@ def run(*args: str, folder: Path, root: Path = ROOT) -> str:
 
 def test_own_trainer_callback_logger_and_loaders(tmp_path):
     out = run(str(ROOT / "examples" / "own_trainer.py"), folder=tmp_path)
-    steps = int(re.search(r"stopped by itself after (\d+) steps", out).group(1))
+    steps = int(re.search(r"the fit stopped after (\d+) steps", out).group(1))
     assert 1 < steps < 700, "of the 700 that its epochs allow"
     assert float(re.search(r"test/auroc\D+(0\.\d+)", out).group(1)) > 0.7
     assert "P(correct) of 200 answers" in out

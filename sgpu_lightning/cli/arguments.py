@@ -1,4 +1,4 @@
-"""Turns the arguments of a shell call into those that jsonargparse expects."""
+"""Conversion of the arguments of a shell call to those that jsonargparse expects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _OPTION = re.compile(r"--[A-Za-z_][\w.-]*\+?(=|$)")  # anything else that begins
 
 
 def with_underscores(args: Sequence[str]) -> list[str]:
-    """Write underscores for the dashes in option names: ``--leave-one-out`` becomes ``--leave_one_out``.
+    """Replace the dashes in option names by underscores: ``--leave-one-out`` becomes ``--leave_one_out``.
 
-    Values are left as they are, and so is everything after a bare ``--``.
+    Values, and everything after a bare ``--``, stay unchanged.
 
     Args:
         args: Options, ``--name value`` or ``--name=value``, and files.
@@ -30,11 +30,11 @@ def _underscored(arg: str) -> str:
 
 
 def files_first(args: Sequence[str], option: str | None = None) -> list[str]:
-    """Move the files, which may stand anywhere between the options, to the front, as one JSON list.
+    """Move the files, which may be anywhere between the options, to the beginning, as one JSON list.
 
     Args:
         args: Options, each with one value or as ``--name=value``, and files.
-        option: The option whose value the list is; None for a positional argument.
+        option: The option that takes the list as its value; None for a positional argument.
     """
     files: list[str] = []
     rest: list[str] = []
@@ -55,14 +55,14 @@ def join_lists(args: Sequence[str], options: Sequence[str]) -> list[str]:
 
 
 def with_default_value(args: Sequence[str], option: str, choices: Sequence[str], default: str) -> list[str]:
-    """Add the default after an option that none of its choices follows, as in ``--leave_one_out file.jsonl``."""
+    """Add the default value after an option that is given without one, as in ``--leave_one_out file.jsonl``."""
     at = args.index(option) + 1 if option in args else 0
     alone = at > 0 and args[at : at + 1] not in [[choice] for choice in choices]
     return [*args[:at], default, *args[at:]] if alone else list(args)
 
 
 def _joined(values: Sequence[str]) -> list[str]:
-    """Several values as one JSON list. No value, or a single value that is already a list, is left as it is."""
+    """Join several values into one JSON list. No value, or a single value that is already a list, stays unchanged."""
     if not values or (len(values) == 1 and values[0].startswith("[")):
         return list(values)
     return [json.dumps(list(values))]

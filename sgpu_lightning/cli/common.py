@@ -1,4 +1,4 @@
-"""What the evaluation verbs share: the terminal, a progress bar, the number of threads, and saving tables."""
+"""Common parts of the evaluation verbs: terminal, progress bar, number of threads, and saving of tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 class Evaluation:
     """One run of an evaluation verb.
 
-    Fits of a GP are many small operations, which one thread does fastest; the process computes with one.
+    It limits torch to one thread, because fits of a GP are many small operations, which one thread runs fastest.
 
     Args:
         out: Folder for the tables; None to only show them.
@@ -28,7 +28,7 @@ class Evaluation:
         self.console = make_console()
 
     def track(self, items: Iterable[Item], description: str) -> Iterable[Item]:
-        """Show a progress bar while the items are gone through."""
+        """Show a progress bar while the caller iterates over the items."""
         from rich.progress import track
 
         return track(list(items), description=description, console=self.console)
@@ -39,15 +39,15 @@ class Evaluation:
             self.console.print(table)
 
     def say(self, text: str) -> None:
-        """Print a text as it stands: it may hold names and paths that read as markup."""
+        """Print a text literally: names and paths in it may look like rich's markup."""
         self.console.print(text, markup=False, highlight=False)
 
     def save(self, write: Callable[[Path], object], what: Sequence[str] = ("tables",)) -> None:
         """Write the results if there is a folder for them, and say where they are.
 
         Args:
-            write: Called with the folder.
-            what: What it writes, in words.
+            write: Writes the results into the folder that it is given.
+            what: Names of what it writes, for the message.
         """
         if self.out is not None:
             write(self.out)

@@ -1,4 +1,4 @@
-"""LightningCLI on our module and data module, for ``sgpu fit | validate | test | predict``."""
+"""LightningCLI with our module and data module, for ``sgpu fit | validate | test | predict``."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SPLITS = {"validate": "val", "test": "test"}
 
 
 class _Parser(OneLineParser, LightningArgumentParser):
-    """LightningCLI's parser with errors on one line."""
+    """LightningCLI's parser, which prints an error on one line."""
 
 
 class SGPUCLI(LightningCLI):
-    """LightningCLI with our defaults, checkpoints that know their settings, and a table at the end.
+    """LightningCLI with our defaults, settings that are read from the checkpoint, and a table at the end.
 
     Args:
-        verb: The Trainer's method that is run. The parser is made for this one alone.
+        verb: The method of the Trainer that is run. The parser is made for this method only.
         args: The arguments after the verb.
     """
 
@@ -57,7 +57,7 @@ class SGPUCLI(LightningCLI):
             )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """The verb, with the arguments of the Trainer's method that are no options."""
+        """The verb, with the arguments of the Trainer's method that are not options."""
         return {self._verb: LightningCLI.subcommands()[self._verb]}
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -75,7 +75,7 @@ class SGPUCLI(LightningCLI):
         parser.set_defaults({"trainer.logger": logger})
 
     def before_instantiate_classes(self) -> None:
-        """Ignore what a launcher left in the environment, if one device is used."""
+        """Ignore leftover environment variables of a launcher if one device is used."""
         settings = self._get(self.config, "trainer")
         if is_one_device(settings["devices"], settings["num_nodes"], settings["accelerator"]):
             self._until_end.enter_context(single_process(f"sgpu {self._verb}", "--trainer.devices"))
@@ -89,11 +89,11 @@ class SGPUCLI(LightningCLI):
             kwargs |= {"logger": False, "callbacks": None, "enable_checkpointing": False, "enable_progress_bar": False}
         else:
             kwargs |= self._progress(self._get(self.config_init, "trainer"))
-        with _clear_errors(ValueError):  # Lightning raises it for names that it does not know
+        with _clear_errors(ValueError):  # which Lightning raises for unknown names
             return super().instantiate_trainer(**kwargs)
 
     def _progress(self, settings: Any) -> dict[str, Any]:
-        """Arguments of the Trainer that show our bar, unless the configuration turns it off or has one of its own."""
+        """Trainer arguments that show our bar, unless the configuration turns it off or has its own progress bar."""
         given = settings["callbacks"] or []
         given = given if isinstance(given, list) else [given]
         if settings["enable_progress_bar"] is False or any(isinstance(callback, ProgressBar) for callback in given):
@@ -136,7 +136,7 @@ class SGPUCLI(LightningCLI):
 
 
 def _checkpoint_settings(verb: str, args: list[str]) -> list[str]:
-    """``--config`` with the settings a checkpoint was fitted with, to stand before all others."""
+    """Make a ``--config`` of the settings that a checkpoint was fitted with, to be put before all other arguments."""
     for i, arg in enumerate(args):
         if arg == "--checkpoint" or arg.startswith("--checkpoint="):
             path = arg.partition("=")[2] or (args[i + 1] if i + 1 < len(args) else "")
@@ -153,7 +153,7 @@ def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def _clear_errors(*others: type[Exception]) -> Iterator[None]:
-    """Turn Lightning's complaints about trainer settings into ours: one message, no traceback."""
+    """Convert Lightning's errors about trainer settings to an `SGPUError`: one message and no traceback."""
     errors: tuple[type[Exception], ...] = (MisconfigurationException, *others)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Lightning's Trainer with the options of our verbs: ``checkpoint`` in place of ``ckpt_path``, and ``out``."""
+"""Lightning's Trainer with the options of our verbs: ``checkpoint`` instead of ``ckpt_path``, and ``out``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class VerbTrainer(Trainer):
         Args:
             model: The module, made from the configuration.
             datamodule: The data module, made from the configuration.
-            checkpoint: Resume from this checkpoint.
+            checkpoint: Checkpoint to resume from; null to start a new fit.
         """
         super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
 
@@ -51,7 +51,7 @@ class VerbTrainer(Trainer):
     def predict(  # type: ignore[override]
         self, model: Any, datamodule: Any = None, checkpoint: str | None = None, out: str = "predictions.jsonl"
     ) -> Any:
-        """Write P(correct) of every answer set as JSON Lines.
+        """Write P(correct) for every answer set as JSON Lines.
 
         Args:
             model: The module, made from the configuration.

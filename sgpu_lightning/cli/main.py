@@ -1,4 +1,4 @@
-"""The `sgpu` command: picks the verb, and imports only what that verb needs."""
+"""The `sgpu` command, which finds the verb and imports only what that verb needs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run_verb(verb: Verb, args: list[str]) -> int:
     Returns:
         The exit status, see `main`.
     """
-    # Waiting threads sleep: spinning, OpenMP's default, makes small operations many times slower on a busy machine.
+    # Waiting threads sleep. OpenMP's default is to spin, which makes small operations much slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import_module(verb.module).run(rename_options(verb.name, with_underscores(args)))
@@ -86,8 +86,8 @@ def run_verb(verb: Verb, args: list[str]) -> int:
 def _interrupted(error: BaseException | None) -> bool:
     """Whether an error is an interrupt or was caused by one.
 
-    Lightning turns an interrupt into an exit with status 1, and code that was interrupted while it wrote a file may
-    raise an error of its own.
+    Lightning converts an interrupt to an exit with status 1, and code that is interrupted while it writes a file may
+    raise another error.
     """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__

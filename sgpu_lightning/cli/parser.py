@@ -1,4 +1,4 @@
-"""jsonargparse's parser with errors on one line, and the call that makes a verb of a function."""
+"""jsonargparse's parser with errors on one line, and functions that run a Python function as a verb."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser, auto_cli
 
 _VERB = r"(?:(?:fit|validate|test|predict)\.)?"
-_LONGEST = 500  # characters of a message
+_LONGEST = 500  # largest number of characters of a message
 _UNION = re.compile(
     r"(?P<option>--\S+:) (?:Expected a path but .*? invalid )?Does not validate against any of the Union subtypes "
     r"Subtypes: [\[(](?P<types>.*)[\])] Errors: (?P<errors>.*) Given value type: \S+ Given value: (?P<value>.*)$"
@@ -18,13 +18,13 @@ _UNION = re.compile(
 
 
 class OneLineParser(ArgumentParser):
-    """A parser that answers a wrong call with one line instead of the usage of all options."""
+    """A parser that reports a wrong call on one line instead of printing the usage of all options."""
 
-    command = "sgpu"  # for parsers without a name, which jsonargparse makes for the classes that options name
+    command = "sgpu"  # used for the unnamed parsers that jsonargparse makes for classes named by options
 
     @property
     def prog(self) -> str:
-        """The command as it is typed; jsonargparse would write ``sgpu [options] fit``."""
+        """The command as the user types it; jsonargparse would write ``sgpu [options] fit``."""
         return self._prog
 
     @prog.setter
@@ -32,11 +32,11 @@ class OneLineParser(ArgumentParser):
         self._prog = name.replace(" [options]", "")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the message and end with status 2.
+        """Print the message and exit with status 2.
 
         Args:
-            message: jsonargparse's, of several lines.
-            ex: The exception it comes from; it may hold the parser of a subcommand.
+            message: The message of jsonargparse, which may have several lines.
+            ex: The exception that caused it, which may hold the parser of a subcommand; None if there is none.
         """
         parser = getattr(ex, "subcommand_parser", None) or self
         command = parser.prog if parser.prog.startswith("sgpu ") else self.command
@@ -45,10 +45,11 @@ class OneLineParser(ArgumentParser):
 
 
 def one_line(message: str) -> str:
-    """Jsonargparse's message on one line: the option first, then what was expected and what was got.
+    """Rewrite a message of jsonargparse on one line: the option first, then what was expected and what was got.
 
     Args:
-        message: For example ``Parser key "folds":``, and on the next line ``Expected a <class 'int'>. Got value: a``.
+        message: The message, for example ``Parser key "folds":``, and on the next line ``Expected a <class 'int'>. Got
+            value: a``.
     """
     text = re.sub(rf'^Parser key "{_VERB}([\w.]+)":?', r"--\1:", message.strip())
     text = re.sub(rf"required: {_VERB}data\.", "required: --data.", text)
@@ -64,11 +65,11 @@ def one_line(message: str) -> str:
 
 
 def run_function(function: Callable[..., None], verb: str, args: Sequence[str]) -> None:
-    """Run a function whose parameters are a verb's options; its docstring is the help.
+    """Run a function whose parameters are the options of a verb and whose docstring is its help.
 
     Args:
-        function: The verb's.
-        verb: As it is typed.
+        function: The function to run.
+        verb: The verb as the user types it.
         args: The arguments after it.
     """
     auto_cli(function, args=list(args), prog=f"sgpu {verb}", parser_class=OneLineParser)

@@ -1,4 +1,4 @@
-"""Old option names, accepted with a notice, on the command line and in ``--config`` files of every verb."""
+"""Old option names, which every verb accepts with a notice on the command line and in ``--config`` files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgpu_lightning.errors import SGPUError
 _LEARN = ("fit", "validate", "test", "predict")
 _MODEL_OPTIONS = {"model.gram": "model.gram_kernel"}
 
-# verb: {old name: new name}; dots are the levels of a configuration file
+# verb: {old name: new name}; dots separate the nested keys of a configuration file
 RENAMED: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(_LEARN, _MODEL_OPTIONS),
     "transfer": {"caution": "prior_strength"},
@@ -23,11 +23,11 @@ Notice = Callable[[str], None]
 
 
 def rename_options(verb: str, args: Sequence[str], renamed: Mapping[str, str] | None = None) -> list[str]:
-    """Write the present names for old option names, and say so on standard error.
+    """Replace old option names by the present ones, and print a notice to standard error.
 
     Args:
-        verb: The verb that the arguments follow.
-        args: Its arguments, option names with underscores.
+        verb: The verb.
+        args: The arguments after it, option names with underscores.
         renamed: Present names by old name; None for those of the verb in `RENAMED`.
 
     Raises:
@@ -55,7 +55,7 @@ def _rename_on_command_line(arg: str, names: Mapping[str, str], notice: Notice) 
 
 
 def _rename_in_config_files(args: list[str], names: Mapping[str, str], notice: Notice) -> list[str]:
-    """Replace ``--config FILE`` by its content where the file holds an old name."""
+    """Replace ``--config FILE`` by the file's content if it holds an old name."""
     for i, where, given in _config_files(args):
         content = _read(given)
         if content is None or not any(_holds(content, old) for old in names):
@@ -70,7 +70,7 @@ def _rename_in_config_files(args: list[str], names: Mapping[str, str], notice: N
 
 
 def _config_files(args: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """Position of each configuration file, whether it is a ``value`` of its own, and the file or inline content."""
+    """Yield each configuration's position, whether it is a separate ``value`` or ``joined``, and its file or text."""
     for i, arg in enumerate(args):
         if arg.startswith("--config="):
             yield i, "joined", arg.partition("=")[2]
@@ -79,7 +79,7 @@ def _config_files(args: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _read(given: str) -> dict[str, Any] | None:
-    """A configuration's content. None where it cannot be read or is no mapping: the parser says what is wrong."""
+    """Read a configuration; None if it cannot be read or is not a mapping, which the parser then reports."""
     import yaml
 
     try:
@@ -91,25 +91,25 @@ def _read(given: str) -> dict[str, Any] | None:
 
 
 def rename_keys(content: Mapping[str, Any], names: Mapping[str, str], notice: Notice | None = None) -> dict[str, Any]:
-    """A configuration with the present names for old keys.
+    """Replace old keys of a configuration by the present names.
 
     Args:
-        content: Nested mappings, as in a configuration file. It is left unchanged.
-        names: Present names by old name; both stand on the same level.
+        content: Nested mappings, as in a configuration file; it is not changed.
+        names: Present names by old name; both are nested in the same mapping.
         notice: Called with a line for each renamed key; None for no notice.
 
     Raises:
-        SGPUError: If a key is there under both names.
+        SGPUError: If a key is given under both names.
     """
     changed = dict(content)
     for old, new in names.items():
         if not _holds(changed, old):
             continue
-        *levels, key = old.split(".")
+        *parents, key = old.split(".")
         inner = changed
-        for level in levels:
-            inner[level] = dict(inner[level])
-            inner = inner[level]
+        for parent in parents:
+            inner[parent] = dict(inner[parent])
+            inner = inner[parent]
         present = new.rpartition(".")[2]
         if present in inner:
             raise SGPUError(f"--config: '{old}' is the old name of '{new}': expected one of them, got both")
@@ -120,8 +120,8 @@ def rename_keys(content: Mapping[str, Any], names: Mapping[str, str], notice: No
 
 
 def _holds(content: Any, name: str) -> bool:
-    for level in name.split("."):
-        if not isinstance(content, dict) or level not in content:
+    for key in name.split("."):
+        if not isinstance(content, dict) or key not in content:
             return False
-        content = content[level]
+        content = content[key]
     return True

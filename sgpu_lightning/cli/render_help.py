@@ -25,11 +25,11 @@ COMMAND = "python -m sgpu_lightning.cli.render_help"
 WIDTH = 110  # columns of the stored texts
 _CHILD = "import sys; from sgpu_lightning.cli.render_help import print_texts; print_texts(sys.argv[1:])"
 
-Call = tuple[str, ...]  # a verb, or a verb and a command below it
+Call = tuple[str, ...]  # a verb, or a verb and one of its commands
 
 
 def help_calls() -> list[list[Call]]:
-    """What has a help text, by group: each verb, and each command below a verb (its module's ``COMMANDS``)."""
+    """List the calls with a help text, by group: each verb, and each command of a verb (its module's ``COMMANDS``)."""
     groups = []
     for verbs in find_verbs().values():
         calls: list[Call] = []
@@ -41,10 +41,10 @@ def help_calls() -> list[list[Call]]:
 
 
 def real_help(call: Call) -> str:
-    """What the real parser of a verb prints for ``--help``.
+    """Return what the parser of a verb prints for ``--help``.
 
     Raises:
-        RuntimeError: If the verb prints no help, with what it printed.
+        RuntimeError: If the verb prints no help; the message holds what it printed.
     """
     verb, *rest = call
     found = find_verb(verb)
@@ -58,15 +58,15 @@ def real_help(call: Call) -> str:
 
 
 def print_texts(calls: Sequence[str]) -> None:
-    """Print the help texts of these calls as JSON; runs in a process of its own, see `render`."""
+    """Print the help texts of these calls as JSON; it runs in a separate process, see `render`."""
     print(json.dumps({call: real_help(tuple(call.split())) for call in calls}))
 
 
 def render() -> dict[Path, str]:
-    """All help texts by the file they belong in, and the versions that they were rendered with.
+    """Render all help texts, by the file that each belongs in, and the versions that they were rendered with.
 
-    Each group of verbs is rendered in a process of its own: the classes that a help text lists are those of the modules
-    that happen to be imported.
+    Each group of verbs is rendered in a separate process, because a help text lists the classes of all modules that are
+    imported at that time.
 
     Raises:
         RuntimeError: If a verb prints no help.
@@ -79,25 +79,26 @@ def render() -> dict[Path, str]:
         if result.returncode:
             raise RuntimeError(f"the help of {', '.join(map(' '.join, group))} cannot be rendered:\n{result.stderr}")
         texts |= {text_path(call.split()): text for call, text in json.loads(result.stdout).items()}
-    # argparse wraps lines differently in other versions of Python: the texts stay valid, but are not equal.
+    # argparse wraps lines differently in other versions of Python; the texts then stay valid, but are not equal.
     versions = {"libraries": installed_versions(), "python": ".".join(platform.python_version_tuple()[:2])}
     return {**texts, VERSIONS: json.dumps(versions, indent=1) + "\n"}
 
 
 def differences(rendered: dict[Path, str]) -> list[str]:
-    """A line for each stored file that differs from the rendered ones, is missing, or belongs to no verb."""
+    """Describe each stored file that differs from the rendered one, is missing, or belongs to no verb, one a line."""
     stored = {path: path.read_text(encoding="utf-8") for path in FOLDER.glob("*")}
-    missing = [f"{path.name}: not there" for path in rendered if path not in stored]
+    missing = [f"{path.name}: missing" for path in rendered if path not in stored]
     stale = [f"{path.name}: differs" for path in rendered if path in stored and stored[path] != rendered[path]]
-    return [*missing, *stale, *(f"{path.name}: of no verb" for path in stored if path not in rendered)]
+    return [*missing, *stale, *(f"{path.name}: belongs to no verb" for path in stored if path not in rendered)]
 
 
 def main(args: list[str]) -> int:
-    """Write the texts, or compare them with those stored."""
+    """Write the texts, or compare them with the stored ones."""
     rendered = render()
     found = differences(rendered)
     if args == ["--check"]:
-        print("\n".join([*found, f"write the help texts anew with: {COMMAND}"]) if found else "the help is up to date")
+        advice = [f"render the help texts again with: {COMMAND}"] if found else ["the help is up to date"]
+        print("\n".join([*found, *advice]))
         return int(bool(found))
     FOLDER.mkdir(exist_ok=True)
     for path in set(FOLDER.glob("*")) - set(rendered):

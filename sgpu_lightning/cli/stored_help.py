@@ -1,4 +1,4 @@
-"""Help texts of the verbs, rendered beforehand, so that ``--help`` need not import torch and Lightning."""
+"""Stored help texts of the verbs, so that ``--help`` does not import torch and Lightning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIBRARIES = ("jsonargparse", "lightning")  # the texts come from their parsers a
 
 
 def text_path(words: Sequence[str]) -> Path:
-    """The file with the help of a verb, or of a verb and what it is asked for: ``curve labels``."""
+    """The file with the help of a verb, or of a verb and its command, such as ``curve labels``."""
     return FOLDER / f"{'_'.join(words)}.txt"
 
 
@@ -23,14 +23,14 @@ def installed_versions() -> dict[str, str]:
 
 
 def stored_help(args: Sequence[str]) -> str | None:
-    """The stored text that a call asks for.
+    """Return the stored help text that a call asks for.
 
     Args:
         args: All arguments after ``sgpu``.
 
     Returns:
-        None if the call asks for something else, if its text is not stored, or if the texts were rendered with other
-        versions of the libraries than those installed: then the real parser answers.
+        The text. None if the call does not ask for help, if its text is not stored, or if the texts were rendered with
+        other versions of the libraries than those installed; the verb's own parser then prints the help.
     """
     *words, last = args
     if last not in ("-h", "--help") or not words or not all(word.isalpha() for word in words):

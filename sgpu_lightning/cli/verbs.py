@@ -1,4 +1,4 @@
-"""Finds the verbs of the command line: each is one file in a folder of this package. Nothing is imported."""
+"""Discovery of the verbs: each verb is one file in a folder of this package. No verb is imported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _GROUPS = ("collect", "learn", "evaluate", "use")  # in the order of a user's wo
 
 
 class Verb(NamedTuple):
-    """One verb, defined by a file with a ``run(args)``.
+    """One verb, defined by a file with a function ``run(args)``.
 
     Args:
-        name: As it is typed: the file's name, without the underscore that a Python keyword ends with.
+        name: The verb as the user types it: the file's name without a final underscore, which files need if the verb is
+            a Python keyword.
         path: The file.
     """
 
@@ -23,7 +24,7 @@ class Verb(NamedTuple):
 
     @property
     def module(self) -> str:
-        """Where the verb is imported from."""
+        """Full name of the verb's module."""
         return f"{__package__}.{self.path.parent.name}.{self.path.stem}"
 
     @property
@@ -33,13 +34,13 @@ class Verb(NamedTuple):
 
 
 def find_verbs() -> dict[str, list[Verb]]:
-    """The verbs of each group by the group's heading; groups in order of use, verbs by name."""
+    """Find the verbs of each group, by the group's heading; groups are in order of use, verbs sorted by name."""
     folders = sorted({path.parent for path in _HERE.glob("*/__init__.py")}, key=_position)
     return {_first_line(folder / "__init__.py"): _verbs_in(folder) for folder in folders}
 
 
 def find_verb(name: str) -> Verb | None:
-    """The verb of this name; None where there is none."""
+    """Find the verb of this name; None if there is none."""
     return next(
         (verb for path in _HERE.glob("*/__init__.py") for verb in _verbs_in(path.parent) if verb.name == name), None
     )

@@ -27,7 +27,7 @@ from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.answer_subsets import AnswerSubset
 
-_POSITIONS_BATCH = 4096  # answer sets in a batch without vectors
+_POSITIONS_BATCH = 4096  # number of answer sets in a batch without vectors
 Paths = str | list[str]
 
 
@@ -36,36 +36,36 @@ class AnswerDataModule(LightningDataModule):
 
     Fitting, validation and testing use the sets that have a label; prediction uses all of ``answers``. Unless files
     are given for them, validation and test sets are split off by a hash of each set's group (``group``, by default
-    the question text), so a group is never on two sides, whichever files it is in. Files that are used together should
-    all give groups, or none.
+    the question text). A group is therefore never in two splits, whichever files it is in. Of files that are used
+    together, either all or none should define groups.
 
     Args:
         answers: Answer files (.jsonl, .jsonl.gz, .parquet) and stores, one or several.
-        val_answers: Validation sets. If given, none are split off ``answers``.
-        test_answers: Test sets. If given, none are split off ``answers``.
-        encoder: Sentence encoder for black-box vectors: ``minilm``, a folder or a hub id. Null: the hidden states that
-            a store holds (white-box).
-        encoder_revision: Revision of a hub id.
+        val_answers: Answer files and stores of validation sets; null to split validation sets off ``answers``.
+        test_answers: Answer files and stores of test sets; null to split test sets off ``answers``.
+        encoder: Sentence encoder for black-box vectors: ``minilm``, a folder or a hub id; null for the hidden states
+            that a store holds (white-box).
+        encoder_revision: Branch, tag or commit of a hub id; null for its main branch.
         layers: Decoder layers of the hidden states; null for all that the stores hold.
-        token: ``last`` or ``mean`` hidden states; null for what the stores hold.
-        grader: Name of the grader (docs/grading.md) of sets that have gold answers but no label; null for the one that
-            a store's task names, else ``alias``.
+        token: ``last`` or ``mean`` hidden states; null for the kind that the stores hold.
+        grader: Name of the grader (docs/grading.md) of sets that have gold answers but no label; null for the grader
+            that a store's task names, else ``alias``.
         val_fraction: Proportion of groups for validation.
         test_fraction: Proportion of groups for test.
         split_seed: Random seed of the split.
-        subsets: Number of random subsets of its answers that each training set is also fitted on. P(correct) is then
-            calibrated for fewer answers, too. 0 fits for the number of answers that the training sets have.
+        subsets: Number of random answer subsets of each training set that are also fitted on. P(correct) is then also
+            calibrated for fewer answers. With 0, it is calibrated for the number of answers in the training sets.
         fewest_answers: Fewest answers in such a subset, at least 2.
-        batch_size: Answer sets in a batch of vectors: in a training step, where something before the spectrum is
-            learned. The GP alone is fitted on all sets at once.
+        batch_size: Number of answer sets in a batch of vectors, and so in a training step if something before the
+            spectrum is learned. A GP alone is fitted on all sets at once.
         on_error: ``raise`` at a bad record, or ``skip`` it and report.
         cache_dir: Folder where embeddings are cached; null for the user's cache folder.
 
     Attributes:
         table: The answer sets without their vectors.
         split_indices: Positions in ``table`` of the labelled sets of each split, int64.
-        with_vectors: Whether batches of the loaders carry vectors. `SGPUModule` sets it to False where it has cached
-            features by position; vectors are then read once, run after run, and never all in memory.
+        with_vectors: Whether batches of the loaders hold vectors. `SGPUModule` sets it to False if it caches features
+            by position. Vectors are then read once, about a thousand sets at a time, and are never all in memory.
 
     Raises:
         SplitError: If the fractions leave nothing to train on.
@@ -127,11 +127,11 @@ class AnswerDataModule(LightningDataModule):
 
         Raises:
             RecordError: At a bad record, unless bad records are skipped.
-            SplitError: If a group is on two sides.
+            SplitError: If a group is in two splits, or an answer set occurs twice.
         """
         if self.table.rows:
             return
-        # Prediction takes all of ``answers`` and needs no split: other files may be gone, or be the ones to predict.
+        # Prediction uses all of ``answers`` and no split. The other files may be missing, or be the ones to predict.
         wanted: tuple[Split, ...] = ("train",) if stage == "predict" else SPLITS
         positions: dict[Split, list[int]] = {split: [] for split in SPLITS}
         for split in wanted:
@@ -161,22 +161,23 @@ class AnswerDataModule(LightningDataModule):
 
     @property
     def sizes(self) -> dict[Split, int]:
-        """Labelled answer sets in each split."""
+        """Number of labelled answer sets in each split."""
         return {split: len(rows) for split, rows in self.split_indices.items()}
 
     @property
     def num_unlabelled(self) -> int:
-        """Number of answer sets with neither a label nor gold answers. They are neither fitted nor evaluated on."""
+        """Number of answer sets with neither a label nor gold answers; they are not used to fit or to evaluate."""
         return int(torch.isnan(self.table.labels).sum())
 
     def require_fittable(self, *, validated: bool = False) -> None:
         """Refuse answer sets that a classifier cannot be fitted on.
 
         Args:
-            validated: Whether validation sets are needed to decide when to stop.
+            validated: Whether the fit needs validation sets to decide when it stops.
 
         Raises:
-            SplitError: If there are no labels, one class only, or nothing to validate on.
+            SplitError: If there are no labels, labels of only one class, or no validation sets although they are
+                needed.
         """
         if bool(torch.isnan(self.table.labels).all()):
             raise SplitError(
@@ -199,19 +200,19 @@ class AnswerDataModule(LightningDataModule):
             )
 
     def runs(self) -> Iterator[AnswerBatch]:
-        """All answer sets with their vectors, about a thousand at a time, in order of position."""
+        """Yield all answer sets with their vectors in order of position, about a thousand at a time."""
         return vector_runs(self.table)
 
     @property
     def answer_subsets(self) -> list[AnswerSubset]:
-        """The random subsets of answers that training sets are fitted on beside the whole."""
+        """The random answer subsets of each training set that are fitted on in addition to the whole set."""
         return [AnswerSubset(seed, self.fewest_answers) for seed in range(1, 1 + self.subsets)]
 
     def batch(self, which: Split | Tensor) -> AnswerBatch:
-        """Answer sets with their vectors as one batch.
+        """Return answer sets with their vectors as one batch.
 
         Args:
-            which: ``train``, ``val`` or ``test`` for the labelled sets of a split; or positions in ``table``, [B].
+            which: ``train``, ``val`` or ``test`` for the labelled sets of a split, or positions in ``table``, [B].
 
         Raises:
             VectorError: If the vectors' dimensions differ.
@@ -227,7 +228,7 @@ class AnswerDataModule(LightningDataModule):
         return found.take(place[index])
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of the training sets with vectors; or one batch of all their positions."""
+        """Shuffled batches of the training sets with vectors; without vectors, one batch of all their positions."""
         index = self.split_indices["train"]
         if self.with_vectors:
             return self._loader(index, shuffle=True)
@@ -253,7 +254,7 @@ class AnswerDataModule(LightningDataModule):
         return batch_loader(self._vectors.take, index, self.batch_size, shuffle=shuffle)
 
     def _positions(self, index: Tensor) -> AnswerBatch:
-        """A batch without vectors."""
+        """Make a batch without vectors."""
         return AnswerBatch(index=index, label=self.table.labels[index], group=self.table.group_hashes[index])
 
     @property
@@ -269,7 +270,7 @@ class AnswerDataModule(LightningDataModule):
 
 
 def _check_least(**sizes: tuple[int, int]) -> None:
-    """Refuse sizes below their least value."""
+    """Refuse arguments below their smallest allowed value."""
     for name, (value, least) in sizes.items():
         if value < least:
             raise SGPUError(f"{name}: expected at least {least}, got {value}")

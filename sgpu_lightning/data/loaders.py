@@ -1,4 +1,4 @@
-"""DataLoaders over positions of answer sets: a batch is fetched by indexing tensors, not set by set."""
+"""DataLoaders over positions of answer sets. A batch is fetched as a whole by indexing tensors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sgpu_lightning.features.answer_batch import AnswerBatch
 def batch_loader(
     fetch: Callable[[Tensor], AnswerBatch], index: Tensor, batch_size: int, *, shuffle: bool = False
 ) -> DataLoader:
-    """A DataLoader of `AnswerBatch`.
+    """Make a DataLoader that yields `AnswerBatch`.
 
     Args:
-        fetch: From positions of answer sets, int64 [B], to their batch.
+        fetch: Function of the positions of answer sets, int64 [B], that returns their batch.
         index: Positions of the answer sets to load, int64 [n].
-        batch_size: B.
-        shuffle: Whether to load them in another order in each epoch.
+        batch_size: Largest number of answer sets in a batch, B.
+        shuffle: Whether to load them in another random order in each epoch.
     """
     return DataLoader(_Positions(fetch, index), batch_size=batch_size, shuffle=shuffle, collate_fn=_unchanged)
 
 
 class _Positions(Dataset[AnswerBatch]):
-    """Positions of answer sets. A list of them is fetched as one batch."""
+    """A dataset of positions of answer sets, which fetches a list of positions as one batch."""
 
     def __init__(self, fetch: Callable[[Tensor], AnswerBatch], index: Tensor) -> None:
         self._fetch, self._index = fetch, index
@@ -42,5 +42,5 @@ class _Positions(Dataset[AnswerBatch]):
 
 
 def _unchanged(batch: Any) -> AnswerBatch:
-    """The collate function: the dataset gives whole batches."""
+    """Collate function that does nothing, because the dataset already returns whole batches."""
     return batch

@@ -1,4 +1,4 @@
-"""Sources of answer sets with vectors: files of answers, which are embedded as they are read, and stores."""
+"""Sources of answer sets with vectors: stores, and answer files, whose texts are embedded while they are read."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class VectorChoice:
     Args:
         encoder: Returns the sentence encoder (black-box), which is loaded at the first call; None for hidden states.
         encoder_name: Name of the encoder; None for hidden states.
-        layers: Decoder layers (white-box); None for all that a store holds of the token rule.
-        token: ``last`` or ``mean``; None for the one that a store holds, if it holds only one.
+        layers: Decoder layers (white-box); None for all layers that a store holds with the token rule.
+        token: Token rule of the hidden states, ``last`` or ``mean``; None for the one that a store holds, if it holds
+            only one.
 
     Raises:
         VectorError: If both an encoder and hidden states are asked for.
@@ -52,7 +53,7 @@ class Source(Protocol):
     """Answer sets in a fixed order. Texts and vectors are read separately."""
 
     name: str
-    grader: str | None  # the grader that its task names; None: the default one
+    grader: str | None  # name of the grader of its task; None for the default grader
 
     def records(self) -> Iterator[AnswerSet]:
         """The answer sets."""
@@ -63,12 +64,12 @@ class Source(Protocol):
         ...
 
     def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
-        """The vectors of the same answer sets, run after run, one shard for each layer."""
+        """Yield the vectors of the same answer sets in consecutive runs, each with one shard for each layer."""
         ...
 
 
 class FileSource:
-    """A .jsonl, .jsonl.gz or .parquet file whose answers are embedded as they are read."""
+    """A .jsonl, .jsonl.gz or .parquet file, whose answers are embedded while they are read."""
 
     grader: str | None = None
 
@@ -77,7 +78,7 @@ class FileSource:
         self._path, self._choice, self._on_error, self._skipped = path, choice, on_error, skipped
 
     def records(self) -> Iterator[AnswerSet]:
-        """The answer sets; with ``on_error`` "skip", the valid ones."""
+        """The answer sets; with ``on_error="skip"`` only the valid ones."""
         return read_answers(self._path, on_error=self._on_error, skipped=self._skipped)
 
     def specs(self) -> tuple[VectorSpec, ...]:
@@ -85,7 +86,7 @@ class FileSource:
         return (encoder_spec(self._encoder()),)
 
     def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
-        """The embeddings, run after run."""
+        """Yield the embeddings in consecutive runs of answer sets."""
         records = read_answers(self._path, on_error=self._on_error)
         while part := list(itertools.islice(records, _FILE_CHUNK)):
             yield (_embed(part, self._encoder(), self.name),)
@@ -108,7 +109,7 @@ class ReadySource:
         vector_specs: What made the vectors, one specification for each layer.
         shards: The vectors, one shard for each layer.
         name: Name of the source in messages.
-        grader: Name of the grader of its task; None: the default one.
+        grader: Name of the grader of its task; None for the default grader.
     """
 
     answer_sets: Sequence[AnswerSet]
@@ -131,7 +132,7 @@ class ReadySource:
 
 
 class StoreSource:
-    """A store. If an encoder is chosen whose vectors it lacks, they are embedded as it is read."""
+    """A store. If it lacks the vectors of the chosen encoder, its texts are embedded while it is read."""
 
     def __init__(self, path: Path, choice: VectorChoice) -> None:
         self.name = str(path)
@@ -147,7 +148,7 @@ class StoreSource:
         """The chosen vector sets of the store.
 
         Raises:
-            VectorError: If the store does not hold them. The message names what it holds.
+            VectorError: If the store does not hold them; the message lists the vectors that it holds.
         """
         if self._choice.encoder is not None:
             return self._encoder_specs()
@@ -163,7 +164,7 @@ class StoreSource:
         return tuple(sorted(wanted, key=lambda spec: spec.layer or 0))
 
     def vectors(self) -> Iterator[tuple[VectorShard, ...]]:
-        """Shard after shard."""
+        """Yield the vectors of one shard after another."""
         specs = self.specs()
         for shard in self._store.shards:
             yield tuple(self._shard(spec, shard) for spec in specs)
@@ -173,13 +174,13 @@ class StoreSource:
         same_name = [spec for spec in held if spec.source == self._choice.encoder_name]
         if held and not same_name:
             raise self._refusal(f"vectors of encoder {self._choice.encoder_name}")
-        # The store knows the specification; the encoder itself is loaded only if vectors must be made.
+        # The manifest holds the specification, so the encoder is loaded only if texts must be embedded.
         return (same_name[0],) if same_name else (encoder_spec(self._load_encoder()),)
 
     def _shard(self, spec: VectorSpec, shard: str) -> VectorShard:
         if spec.name in self._store.vector_specs:
             vectors = self._store.read_vectors(spec.name, shard)
-            if vectors.is_bad():  # the texts are read only to name the answer set
+            if vectors.is_bad():  # the records are read only to name the answer set in the message
                 vectors.check([record.id for record in self._store.read(shard)], self.name)
             return vectors
         return _embed(self._store.read(shard), self._load_encoder(), self.name)

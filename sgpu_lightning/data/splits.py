@@ -1,4 +1,4 @@
-"""Which answer sets are trained on, validated on and tested on. A group is never on two sides."""
+"""Split of answer sets into training, validation and test sets, by group. A group is never in two splits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SplitError(SGPUError):
 
 
 def split_of(group: str, val_fraction: float, test_fraction: float, seed: int = 0) -> Split:
-    """The split of a group, by a hash of its name: the same whichever files it comes in, on every machine."""
+    """Assign a group to a split by a hash of its name; the split is the same in every file and on every machine."""
     place = text_hash(f"{seed}\n{group}") / 2**64
     if place < test_fraction:
         return "test"
@@ -27,17 +27,17 @@ def split_of(group: str, val_fraction: float, test_fraction: float, seed: int = 
 def split_indices(
     groups: Sequence[str], given: Mapping[Split, Sequence[int]], fractions: tuple[float, float], seed: int
 ) -> dict[Split, list[int]]:
-    """Positions of the answer sets of each split, sorted.
+    """Find the positions of the answer sets of each split, sorted.
 
     Args:
         groups: Group of each answer set.
-        given: Positions of the sets that were given for each split. Validation and test sets are split off the
-            training sets unless they were given.
+        given: Positions of the sets that were given for each split. If no validation or test sets were given, they are
+            split off the training sets.
         fractions: Proportions of groups for validation and test.
         seed: Random seed of the split.
 
     Raises:
-        SplitError: If a group is on two sides.
+        SplitError: If a group is in two splits.
     """
     found: dict[Split, list[int]] = {split: list(given[split]) for split in SPLITS} | {"train": []}
     val_fraction, test_fraction = (
@@ -59,14 +59,14 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
 
 
 def refuse_leaks(groups: Sequence[str], indices: Mapping[Split, Sequence[int]]) -> None:
-    """Refuse a group that is on two sides.
+    """Refuse groups that are in two splits.
 
     Args:
         groups: Group of each answer set.
         indices: Positions of each split's answer sets.
 
     Raises:
-        SplitError: If there is one. The message names the first.
+        SplitError: If a group is in two splits; the message names the first such group.
     """
     owner: dict[str, Split] = {}
     for split, rows in indices.items():
@@ -74,8 +74,8 @@ def refuse_leaks(groups: Sequence[str], indices: Mapping[Split, Sequence[int]]) 
             other = owner.setdefault(groups[i], split)
             if other != split:
                 raise SplitError(
-                    f"group '{groups[i][:80]}' is in both the {other} and the {split} sets: expected each question on "
-                    "one side only; remove it from one of the files"
+                    f"group '{groups[i][:80]}' is in both the {other} and the {split} sets: expected each question in "
+                    "one split only; remove it from one of the files"
                 )
 
 

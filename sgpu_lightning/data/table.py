@@ -1,4 +1,4 @@
-"""The answer sets of some sources without their vectors: identity, group, label and text statistics of each."""
+"""A table of answer sets from several sources without vectors: id, group, label and text statistics of each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Row:
 
 @dataclass
 class AnswerTable:
-    """Answer sets in a fixed order, from one source after another.
+    """Answer sets of several sources, in the order of the sources.
 
     Args:
         sources: Files and stores.
         rows: One row for each answer set, in the order of the sources.
-        key: Identifies this table among others, so that what was computed from it can be cached.
+        key: Unique key of the table, under which results computed from it are cached.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -54,7 +54,7 @@ class AnswerTable:
         """Read a source's texts and labels.
 
         Returns:
-            The new rows' positions.
+            The positions of the new rows.
         """
         start = len(self.rows)
         for record in source.records():
@@ -74,15 +74,15 @@ class AnswerTable:
         return range(start, len(self.rows))
 
     def records(self) -> Iterator[AnswerSet]:
-        """The records themselves, read again, in the rows' order."""
+        """Read the records again, in the order of the rows."""
         for source in self.sources:
             yield from source.records()
 
     def refuse_duplicates(self) -> None:
-        """Refuse an answer set that is there twice. It would count twice, and intervals would be too narrow.
+        """Refuse an answer set that occurs twice, because it would count twice and make intervals too narrow.
 
         Raises:
-            SplitError: If there is one. The message names the first.
+            SplitError: If an answer set occurs twice; the message names the first.
         """
         seen: set[tuple[object, ...]] = set()
         for row in self.rows:
@@ -90,7 +90,7 @@ class AnswerTable:
             if key in seen:
                 names = ", ".join(source.name for source in self.sources)
                 raise SplitError(
-                    f"answer set '{row.id}' is there twice, with the same answers ({names}): expected each set once; "
+                    f"answer set '{row.id}' occurs twice, with the same answers ({names}): expected each set once; "
                     "give each file or store once"
                 )
             seen.add(key)
@@ -111,5 +111,5 @@ class AnswerTable:
 
     @cached_property
     def variants(self) -> Tensor:
-        """See `cluster_ids`, int64 [n]."""
+        """The number of each set's cluster, int64 [n]; see `cluster_ids`."""
         return cluster_ids([row.model for row in self.rows], [row.group for row in self.rows])

@@ -1,4 +1,4 @@
-"""The vectors of an answer table, read run after run and padded to batches."""
+"""The vectors of an answer table, read in consecutive runs and padded to batches."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sgpu_lightning.answers.storage.vectors import VectorError, VectorShard, Vec
 from sgpu_lightning.data.table import AnswerTable
 from sgpu_lightning.features.answer_batch import AnswerBatch, TextBatch
 
-_RUN = 1024  # answer sets at a time: bounds the memory of a run's padded vectors
+_RUN = 1024  # largest number of answer sets in a run, which bounds the memory of its padded vectors
 
 
 def vector_specs(table: AnswerTable) -> tuple[VectorSpec, ...]:
-    """What made the vectors of a table's sources, one specification for each layer.
+    """Specifications of the vectors of a table's sources, one for each layer.
 
     Raises:
         VectorError: If the sources' vectors are of different kinds.
@@ -33,10 +33,10 @@ def vector_specs(table: AnswerTable) -> tuple[VectorSpec, ...]:
 
 
 def vector_runs(table: AnswerTable) -> Iterator[AnswerBatch]:
-    """The answer sets of a table with their vectors, about a thousand at a time, in order.
+    """Yield the answer sets of a table with their vectors in order, about a thousand at a time.
 
     Raises:
-        VectorError: If a source holds vectors of more or fewer answer sets or answers than when it was read.
+        VectorError: If a source has changed: it holds vectors of more or fewer answer sets or answers than its records.
     """
     start = 0
     for source in table.sources:
@@ -61,7 +61,7 @@ def vector_runs(table: AnswerTable) -> Iterator[AnswerBatch]:
 
 
 def joined_runs(table: AnswerTable, runs: Sequence[AnswerBatch]) -> AnswerBatch:
-    """Several runs of a table as one batch.
+    """Join several runs of a table into one batch.
 
     Raises:
         VectorError: If the dimensions of their vectors differ.
@@ -69,7 +69,7 @@ def joined_runs(table: AnswerTable, runs: Sequence[AnswerBatch]) -> AnswerBatch:
     dims = {run.vectors.shape[-1] for run in runs if run.vectors is not None}
     if len(dims) > 1:
         raise VectorError(
-            f"vectors of unequal dimensions {sorted(dims)}: what is learned on vectors needs one dimension"
+            f"vectors of unequal dimensions {sorted(dims)}: expected one dimension, to learn from the vectors"
         )
     width = max(run.mask.shape[1] for run in runs if run.mask is not None)
     index = torch.cat([run.index for run in runs])
@@ -86,7 +86,7 @@ def joined_runs(table: AnswerTable, runs: Sequence[AnswerBatch]) -> AnswerBatch:
 
 
 def _texts_like(table: AnswerTable, mask: Tensor, low: int) -> TextBatch:
-    """Text statistics of the answer sets from position ``low`` on, of as many answers as have vectors."""
+    """Text statistics of the answer sets from position ``low`` on, after a check of the numbers of answers."""
     for row, count in zip(table.rows[low : low + len(mask)], mask.sum(1).tolist(), strict=True):
         if row.texts.count != count:
             raise VectorError(
@@ -101,17 +101,17 @@ def _changed(got: int, expected: int) -> VectorError:
 
 
 def _join_known(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """The parts as one tensor; None where a part is not known."""
+    """Concatenate the parts; None if one of them is not known."""
     known = [part for part in parts if part is not None]
     return torch.cat(known) if known and len(known) == len(parts) else None
 
 
 def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
-    """Vectors [B, L, N, d], scored [B, L, d], mask [B, N] and question similarity [B] of parts of a shard."""
+    """Yield vectors [B, L, N, d], scored [B, L, d], mask [B, N] and question similarity [B] of parts of a shard."""
     if len(dims := {shard.answers.shape[-1] for shard in shards}) > 1:
         raise VectorError(
-            f"layers of unequal dimensions {sorted(dims)}: expected one, to use several layers together; choose "
-            "one with layers"
+            f"layers of unequal dimensions {sorted(dims)}: expected one dimension, to use several layers together; "
+            "choose one layer with 'layers'"
         )
     counts = torch.from_numpy(shards[0].counts)
     ends = counts.cumsum(0)
@@ -127,7 +127,7 @@ def _pad(shards: tuple[VectorShard, ...]) -> Iterator[tuple[Tensor, Tensor, Tens
 
 
 def _fill(flat: Tensor, mask: Tensor) -> Tensor:
-    """Vectors of all answers, one set after another [n, d], as padded sets [B, N, d]."""
+    """Pad the vectors of all answers, one set after another [n, d], to sets of equal size [B, N, d]."""
     if bool(mask.all()):
         return flat.reshape(*mask.shape, -1)
     padded = flat.new_zeros(*mask.shape, flat.shape[-1])
@@ -136,7 +136,7 @@ def _fill(flat: Tensor, mask: Tensor) -> Tensor:
 
 
 def _join(parts: Sequence[Tensor | None], axis: int, width: int) -> Tensor:
-    """Concatenate along sets after padding ``axis`` with zeros to ``width``."""
+    """Concatenate the sets of several parts after padding ``axis`` with zeros to ``width``."""
     padded = []
     for part in parts:
         assert part is not None

@@ -1,1 +1,1 @@
-"""From answer sets to the features that the GP sees."""
+"""Features of answer sets, the inputs of the GP: Gram matrix, eigenspectrum and feature blocks."""

@@ -1,6 +1,6 @@
-"""A batch of answer sets as tensors: what the LightningModule takes.
+"""A batch of answer sets as tensors, the input of the LightningModule.
 
-A DataLoader of one's own may give an `AnswerBatch` or a mapping with its fields as keys; see `AnswerBatch.of`.
+A user's own DataLoader may yield an `AnswerBatch`, or a mapping with its fields as keys; see `AnswerBatch.of`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Batch = TypeVar("_Batch", "TextBatch", "AnswerBatch")
 
 @dataclass(slots=True, kw_only=True)
 class TextBatch:
-    """Statistics of the texts of B answer sets, padded to N answers. The scored answer is the last column.
+    """Text statistics of B answer sets, padded to N answers. The scored answer is the last column.
 
     Args:
         ids: Number of each text within its set; texts that are equal after normalisation share one. Int64 [B, N + 1],
@@ -41,8 +41,8 @@ class TextBatch:
         """Pad the texts of several answer sets.
 
         Args:
-            texts: Of each set.
-            width: N; None for the longest set's.
+            texts: Text statistics of each answer set.
+            width: Number of answers N to pad to; None for the N of the longest set.
         """
         size = max(one.count for one in texts) if width is None else width
         ids = np.full((len(texts), size + 1), -1, dtype=np.int64)
@@ -59,7 +59,7 @@ class TextBatch:
         return cls(**dict(zip(("ids", "overlap", "lengths", "logprobs"), parts, strict=True)))
 
     def take(self, rows: Tensor) -> TextBatch:
-        """The sets at these positions, int64 [b]."""
+        """Select the sets at these positions, int64 [b]."""
         return _take(self, rows)
 
 
@@ -67,21 +67,22 @@ class TextBatch:
 class AnswerBatch:
     """B answer sets, padded to the N answers of the longest.
 
-    Either ``vectors`` or ready ``features`` are needed to predict, ``label`` to fit and to evaluate. Which of the other
-    fields are needed depends on the feature blocks (docs/features.md).
+    Prediction needs either ``vectors`` or precomputed ``features``; fitting and evaluation also need ``label``. Which
+    of the other fields are needed depends on the feature blocks (docs/features.md).
 
     Args:
         index: Position of each set in its data, int64 [B].
         label: 1.0 right, 0.0 wrong, NaN unknown; float64 [B].
         vectors: Vectors of the answers, [B, L, N, d]; padding rows are 0.
         scored: Vector of the scored answer, [B, L, d].
-        mask: True for real answers, bool [B, N]; None where all are.
+        mask: True for real answers, bool [B, N]; None if there is no padding.
         texts: Statistics of the texts.
-        question: Cosine of the scored answer to the question, float64 [B].
+        question: Cosine similarity of the scored answer and the question, float64 [B].
         features: Features for the GP, float64 [B, F].
-        weight: How many independent answer sets each one counts for in fitting, float64 [B]; None: one each.
+        weight: Number of independent answer sets that each set counts for in fitting, float64 [B]; None if each counts
+            for one.
         group: Number of each set's group, int64 [B], see `group_key_hash`. Sets of groups that were fitted on are
-            refused in evaluation; None: not known.
+            refused in evaluation. None if the groups are not known.
     """
 
     index: Tensor
@@ -100,14 +101,14 @@ class AnswerBatch:
 
     @classmethod
     def of(cls, batch: AnswerBatch | Mapping[str, Any]) -> AnswerBatch:
-        """The batch of a DataLoader.
+        """Convert what a DataLoader yields to a batch.
 
         Args:
             batch: An `AnswerBatch`, or a mapping with some of its fields as keys. ``vectors`` may also be
                 [B, N, d] and ``scored`` [B, d] (one layer); ``index`` defaults to 0, ..., B - 1, ``label`` to NaN.
 
         Raises:
-            SGPUError: If it is neither, has an unknown key, or lacks vectors and features.
+            SGPUError: If ``batch`` is neither, has an unknown key, or has neither vectors nor features.
         """
         if isinstance(batch, AnswerBatch):
             return batch
@@ -121,12 +122,12 @@ class AnswerBatch:
         return _completed(dict(batch))
 
     def take(self, rows: Tensor) -> AnswerBatch:
-        """The sets at these positions, int64 [b]."""
+        """Select the sets at these positions, int64 [b]."""
         return _take(self, rows)
 
 
 def _take(batch: _Batch, rows: Tensor) -> _Batch:
-    """Every column at these positions."""
+    """Select the same positions from every field of a batch."""
 
     def at(column: Any) -> Any:
         if column is None:
@@ -142,19 +143,20 @@ def batch_of_vectors(
     texts: TextBatch | None = None,
     question: Tensor | None = None,
 ) -> AnswerBatch:
-    """A batch from vectors in memory, where all sets have the same N.
+    """Make a batch from vectors in memory, where all sets have the same N.
 
     Args:
-        vectors: [B, N, d] (black-box) or [B, L, N, d].
-        scored: [B, d] or [B, L, d]. Only feature blocks about the scored answer need it.
+        vectors: Vectors of the answers, [B, N, d] (black-box) or [B, L, N, d].
+        scored: Vector of the scored answer, [B, d] or [B, L, d]. Only feature blocks about the scored answer need it.
         texts: Statistics of the texts. Only feature blocks about texts need them.
-        question: [B]. Only the feature block of that name needs it.
+        question: Cosine similarity of the scored answer and the question, [B]. Only the feature block ``question``
+            needs it.
     """
     return _completed({"vectors": vectors, "scored": scored, "texts": texts, "question": question})
 
 
 def _completed(columns: dict[str, Any]) -> AnswerBatch:
-    """A batch from some of its fields, with a layer axis and the defaults of the others."""
+    """Make a batch from some of its fields: add the layer axis, and the defaults of the other fields."""
     vectors, scored = columns.get("vectors"), columns.get("scored")
     size = len(columns["features"] if vectors is None else vectors)
     if vectors is not None:

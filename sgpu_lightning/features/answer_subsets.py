@@ -1,6 +1,6 @@
-"""Answer subsets: answer sets with some of their answers, drawn at random.
+"""Answer subsets: answer sets reduced to some of their answers, drawn at random.
 
-A fit on subsets beside the whole sets calibrates P(correct) for fewer answers, too.
+A fit on subsets in addition to the whole sets also calibrates P(correct) for fewer answers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class AnswerSubset:
     Args:
         seed: Random seed of the draw, combined with the position of a set in its source.
         fewest: Fewest answers in a subset, at least 2. Sets with no more answers keep all of them.
-        most: Most answers in a subset; None for all.
+        most: Most answers in a subset; None for no limit.
     """
 
     seed: int
@@ -29,9 +29,9 @@ class AnswerSubset:
     most: int | None = None
 
     def __call__(self, batch: AnswerBatch) -> AnswerBatch:
-        """The same answer sets with the mask of the drawn answers."""
+        """Return the same answer sets with the mask of the drawn answers."""
         assert batch.mask is not None
-        # Seeded by position as well, so that a subset does not depend on what was computed before.
+        # The seed includes the position, so that a subset does not depend on what was computed before it.
         generator = generator_of(self.seed, int(batch.index[0]))
         return replace(batch, mask=draw_answers(batch.mask, self.fewest, generator, self.most))
 
@@ -41,9 +41,9 @@ def draw_answers(mask: Tensor, fewest: int, generator: torch.Generator, most: in
 
     Args:
         mask: True for real answers, bool [B, N].
-        fewest: At least 2. Sets with no more answers keep all of them.
-        generator: Source of the randomness.
-        most: At least ``fewest``; None for all.
+        fewest: Fewest answers drawn, at least 2. Sets with no more answers keep all of them.
+        generator: Random number generator.
+        most: Most answers drawn, at least ``fewest``; None for no limit.
     """
     counts = mask.sum(1)
     least, upper = counts.clamp_max(fewest), counts if most is None else counts.clamp_max(most)
@@ -53,12 +53,15 @@ def draw_answers(mask: Tensor, fewest: int, generator: torch.Generator, most: in
 
 
 def subset_weight(weight: Tensor | None, size: int, count: int) -> Tensor | None:
-    """Weights of ``count`` subsets after one another: the subsets of a set share its weight equally, [count * n].
+    """Divide the weight of each set equally among its ``count`` subsets.
 
     Args:
-        weight: How many independent answer sets each of the n sets counts for, [n]; None: one each.
-        size: n.
+        weight: Number of independent answer sets that each of the n sets counts for, [n]; None if each counts for one.
+        size: Number of sets n.
         count: Number of subsets of each set, at least 1. For 1 the weights are returned unchanged.
+
+    Returns:
+        The weights of the first subset of every set, then of the second, and so on, [count * n].
     """
     if count == 1:
         return weight

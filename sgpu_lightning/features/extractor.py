@@ -1,4 +1,4 @@
-"""From vectors to the features of the GP: a learnable front, the cosines of the answers, and feature blocks."""
+"""Computation of the features: an optional learned projection, the cosines of the answers, and the feature blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgpu_lightning.features.blocks import BLOCKS, BlockInputs
 from sgpu_lightning.features.gram_kernels import GramKernel, cosine_gram
 
 MAX_SIZE = 1000  # limit of the reference number of answers: a predictor's config may come from anywhere
-# These won in cross-validation over many data sets, see docs/results.md.
+# Chosen by cross-validation over many data sets, see docs/results.md.
 DEFAULT_BLOCKS = (
     "spectrum",
     "scored_similarity",
@@ -29,18 +29,19 @@ DEFAULT_BLOCKS = (
 
 
 class AnswerFeatures(nn.Module):
-    """Features of answer sets, differentiable with respect to the vectors and to its own parameters.
+    """Computes features of answer sets, differentiable with respect to the vectors and the extractor's parameters.
 
     Args:
-        blocks: Names of feature blocks, in this order; see docs/features.md.
+        blocks: Names of the feature blocks, in the order of the features; see docs/features.md.
         size: K, the reference number of answers. Sets of other sizes are mapped to it.
-        floor: Eigenvalues are clamped at this before the logarithm, in (0, 1/K).
+        floor: Lower limit that eigenvalues are clamped to before the logarithm, in (0, 1/K).
         gram_kernel: Kernel of the Gram matrix, ``linear`` or ``rbf``.
         gamma: Bandwidth of the RBF Gram kernel.
         learn_gamma: Learn the bandwidth.
-        projection: (d, p): learn a linear map of the vectors from d to p before the Gram matrix.
-        num_layers: L. The layers' cosine matrices are averaged with weights.
-        learn_layers: Learn these weights (a softmax). Otherwise they are equal.
+        projection: (d, p): learn a linear map of the vectors from d to p dimensions before the Gram matrix; None for no
+            map.
+        num_layers: Number of layers L. The layers' cosine matrices are averaged with weights.
+        learn_layers: Learn these weights (a softmax). Otherwise all weights are equal.
 
     Raises:
         SGPUError: If an argument is invalid. The message names it.
@@ -84,7 +85,7 @@ class AnswerFeatures(nn.Module):
 
     @property
     def widths(self) -> list[int]:
-        """Features in each block."""
+        """Number of features in each block."""
         return [len(BLOCKS[block].agreement(self.size)) for block in self.blocks]
 
     @property
@@ -95,7 +96,7 @@ class AnswerFeatures(nn.Module):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> AnswerFeatures:
-        """An extractor of the same kind as one with these `settings`, also of an earlier version."""
+        """Make an extractor from `settings`, which may have been written by an earlier version."""
         current = dict(settings)
         if "kernel" in current:  # the name of gram_kernel before version 0.2
             current["gram_kernel"] = current.pop("kernel")
@@ -103,7 +104,7 @@ class AnswerFeatures(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments that make an extractor of the same kind, JSON-ready."""
+        """JSON-ready arguments of `from_settings` for an extractor with the same settings."""
         linear = self.projection
         return {
             "blocks": list(self.blocks),
@@ -118,7 +119,7 @@ class AnswerFeatures(nn.Module):
         }
 
     def extra_repr(self) -> str:
-        """The settings in words. Two extractors that learn nothing give equal features if these are equal."""
+        """Describe the settings. Extractors without learned parameters give equal features if this text is equal."""
         return (
             f"blocks={list(self.blocks)}, size={self.size}, floor={self.floor}, gram_kernel={self.gram_kernel}, "
             f"gamma={self.log_gamma.exp().item():.6g}, layers={self.layer_logits.softmax(0).tolist()}"
@@ -127,7 +128,7 @@ class AnswerFeatures(nn.Module):
     def forward(self, batch: AnswerBatch) -> Tensor:
         """Features of each answer set, float64 [B, F]."""
         if batch.vectors is None:
-            raise SGPUError("the batch has no vectors: expected vectors [B, L, N, d] to take features of")
+            raise SGPUError("the batch has no vectors: expected vectors [B, L, N, d] to compute features from")
         cosines = self._cosines(batch)
         mask = batch.mask if batch.mask is not None else batch.vectors.new_ones(cosines.shape[:2], dtype=torch.bool)
         given = BlockInputs(
@@ -142,7 +143,7 @@ class AnswerFeatures(nn.Module):
         return torch.cat([BLOCKS[block].compute(given) for block in self.blocks], dim=-1)
 
     def _cosines(self, batch: AnswerBatch) -> Tensor:
-        """Cosines among the answers [B, N, N]; with the scored answer as last row and column where a block needs it."""
+        """Cosines of the answers [B, N, N], with the scored answer as last row and column if a block needs it."""
         vectors, scored = batch.vectors, batch.scored
         assert vectors is not None
         if vectors.shape[1] != len(self.layer_logits):
@@ -165,18 +166,21 @@ class AnswerFeatures(nn.Module):
 
 
 def blocks_of(specs: Sequence[VectorSpec]) -> list[str]:
-    """The default blocks that vectors of these kinds allow: no hidden state of a question is recorded."""
+    """The default blocks for vectors of these kinds: all of them, without ``question`` for hidden states.
+
+    No hidden state of a question is recorded.
+    """
     hidden = any(spec.kind == "hidden" for spec in specs)
     return [block for block in DEFAULT_BLOCKS if block != "question" or not hidden]
 
 
 def available_blocks(batch: AnswerBatch) -> list[str]:
-    """The default blocks that a batch holds the inputs of."""
+    """The default blocks whose inputs a batch holds."""
     return [block for block in DEFAULT_BLOCKS if BLOCKS[block].available(batch)]
 
 
 def mean_of(blocks: Sequence[str]) -> Literal["agreement", "constant"]:
-    """The default mean function: constant for the spectrum alone, which is then the paper's method."""
+    """The default prior mean: ``constant`` for the spectrum alone (the paper's method), else ``agreement``."""
     return "constant" if list(blocks) == ["spectrum"] else "agreement"
 
 

@@ -1,4 +1,4 @@
-"""Gram kernels: from an answer set's vectors to its trace-normalised Gram matrix, differentiable.
+"""Gram kernels, and the trace-normalised Gram matrix of an answer set's vectors; differentiable.
 
 Everything runs in float64 with autocast off: float32 noise (1e-7) would swamp the small eigenvalues of answers that
 nearly agree. To add a Gram kernel, name it in `GramKernel` and give its formula in `_SIMILARITY`.
@@ -18,7 +18,7 @@ from torch import Tensor
 from sgpu_lightning.errors import SGPUError
 
 GramKernel = Literal["linear", "rbf"]
-# From the cosines of unit vectors and the bandwidth gamma to the similarities.
+# Functions of the cosines of unit vectors and the bandwidth gamma that return the similarities.
 _SIMILARITY: dict[GramKernel, Callable[[Tensor, Tensor | float], Tensor]] = {
     "linear": lambda cosines, gamma: cosines,
     "rbf": lambda cosines, gamma: torch.exp(-2.0 * gamma * (1.0 - cosines)),
@@ -31,7 +31,8 @@ def cosine_gram(vectors: Tensor, last: Tensor | None = None) -> Tensor:
 
     Args:
         vectors: Float tensor [..., N, d] of any float dtype. Rows need not be normalised.
-        last: One more row after the others, [..., d]. It is joined block by block, which is faster than one large copy.
+        last: One more row after the others, [..., d]. It is appended block by block, which is faster than copying all
+            vectors at once.
 
     Returns:
         Float64 [..., N, N], or [..., N + 1, N + 1] with ``last``. The diagonal is 1 where the row is not zero; rows
@@ -42,7 +43,7 @@ def cosine_gram(vectors: Tensor, last: Tensor | None = None) -> Tensor:
     """
     device_type = "cpu" if vectors.device.type == "mps" else vectors.device.type
     with torch.autocast(device_type=device_type, enabled=False):
-        # MPS has no float64: the sets are small, the CPU is fast enough.
+        # MPS has no float64. The matrices are small, so the CPU is fast enough.
         parts = [vectors] if last is None else [vectors, last.unsqueeze(-2)]
         parts = [part.cpu() if part.device.type == "mps" else part for part in parts]
         products = _self_products([part.reshape(-1, *part.shape[-2:]) for part in parts])
@@ -74,7 +75,7 @@ def gram_matrix(
 
     Args:
         cosines: From `cosine_gram`, [..., N, N].
-        mask: Bool [..., N], True for real answers; None where all are.
+        mask: Bool [..., N], True for real answers; None if there is no padding.
         gram_kernel: ``linear``: cos(z_i, z_j). ``rbf``: exp(-gamma |z_i - z_j|^2) of the unit vectors.
         gamma: Bandwidth of the RBF kernel, > 0.
 

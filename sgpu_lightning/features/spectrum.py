@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def eigenspectrum(matrix: Tensor) -> Tensor:
-    """Eigenvalues of a symmetric matrix, largest first, round-off below 0 clamped.
+    """Eigenvalues of a symmetric matrix in descending order; negative round-off is clamped to 0.
 
     If all answers agree the spectrum is (1, 0, ..., 0); if all are unrelated it is (1/N, ..., 1/N). At repeated
     eigenvalues, the gradient of a function that weights positions differently is one of its subgradients.
@@ -27,7 +27,7 @@ def eigenspectrum(matrix: Tensor) -> Tensor:
 
 
 def reference_spectrum(spectrum: Tensor, counts: Tensor, size: int) -> Tensor:
-    """Map spectra of n eigenvalues to ``size`` values that mean the same for every n.
+    """Map spectra of n eigenvalues to ``size`` values that have the same meaning for every n.
 
     The mapping is the identity at n = size. The limits are the same for every n: (1, 0, ..., 0) where all answers
     agree, (1/size, ..., 1/size) where all are unrelated. The values sum to 1 up to interpolation. The first value
@@ -35,9 +35,9 @@ def reference_spectrum(spectrum: Tensor, counts: Tensor, size: int) -> Tensor:
     interpolated at ``size - 1`` evenly spaced ranks and scaled by n / size.
 
     Args:
-        spectrum: [B, N], descending; entries from the set's n on are ignored.
+        spectrum: [B, N], descending; entries from index n on are ignored.
         counts: Number of answers n of each set, int64 [B], each >= 2.
-        size: K >= 3.
+        size: Reference number of answers K, at least 3.
 
     Returns:
         [B, K].
@@ -54,9 +54,9 @@ def reference_order(values: Tensor, counts: Tensor, size: int) -> Tensor:
     """Linearly interpolate n sorted values at ``size`` evenly spaced ranks.
 
     Args:
-        values: [B, N], sorted; entries from the set's n on are ignored.
-        counts: n of each set, int64 [B].
-        size: K >= 2.
+        values: [B, N], sorted; entries from index n on are ignored.
+        counts: Number of values n of each set, int64 [B].
+        size: Number of ranks K, at least 2.
 
     Returns:
         [B, K].

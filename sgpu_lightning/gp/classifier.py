@@ -28,7 +28,8 @@ from sgpu_lightning.gp.prior_mean import AgreementBasis, MeanBasis, initial_basi
 class GPClassifier(nn.Module):
     """Standardisation, latent GP and Bernoulli likelihood in one module.
 
-    Make one with `from_features`; the constructor alone gives the right shapes for a checkpoint to fill.
+    Use `from_features` to make one; the constructor alone only gives tensors of the right shapes, which a checkpoint
+    fills.
 
     Args:
         widths: Number of features in each block; they sum to F. See `LatentGP`.
@@ -73,13 +74,14 @@ class GPClassifier(nn.Module):
 
         Args:
             features: Float64 [n, F].
-            num_inducing: Inducing points at most; there are fewer where there are fewer distinct rows.
+            num_inducing: Largest number of inducing points; there are fewer if there are fewer distinct rows.
             kernel: See `LatentGP`.
             seed: Random seed of the k-means initialisation of inducing points.
-            widths: Number of features in each block; None: all are one block.
-            agreement: The sign with which each feature grows with agreement of the answers, [F], see
+            widths: Number of features in each block; None if all features are one block.
+            agreement: Sign of each feature's relation to agreement of the answers, [F], see
                 `AnswerFeatures.agreement`; None for a constant mean.
-            warm_start: A predictor fitted elsewhere on the same features; its latent mean joins the prior mean.
+            warm_start: A predictor fitted on other data with the same features; its latent mean becomes a term of the
+                prior mean. None for a cold start.
 
         Raises:
             SGPUError: If a feature is not finite, or the predictor takes another number of features.
@@ -118,12 +120,12 @@ class GPClassifier(nn.Module):
     def collapsed_elbo(self, features: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
         """The ELBO per answer set (nats), maximised over the variational posterior; a scalar.
 
-        The optimal posterior is solved for and kept. Gradients flow to the parameters of kernel and prior mean only.
+        The optimal posterior is solved for and stored. Gradients flow only to the parameters of kernel and prior mean.
 
         Args:
             features: Features of the whole training set, [n, F].
             labels: 0.0 or 1.0, [n].
-            weight: How many answer sets each counts for, [n]; None: one each.
+            weight: Number of answer sets that each one counts for, [n]; None if each counts for one.
         """
         with torch.autocast(device_type=features.device.type, enabled=False):
             prior, observed = self.latent.projection(self.standardise(features)), Observed.of(labels, weight)
@@ -137,14 +139,14 @@ class GPClassifier(nn.Module):
         return [latent.log_length, latent.log_output, latent.mean_weights, *latent.mean_module.parameters()]
 
     def forward(self, features: Tensor) -> Prediction:
-        """Predict for features [B, F], with the same numbers as `freeze` gives.
+        """Predict for features [B, F]; the numbers are those of the frozen GP (`freeze`).
 
-        Where gradients are on, they flow to the features and to all parameters.
+        If gradients are enabled, they flow to the features and to all parameters.
         """
         with torch.autocast(device_type=features.device.type, enabled=False):
             return frozen_form(self.latent, self.kernel, self.mean, self.scale)(features)
 
     @torch.no_grad()
     def freeze(self) -> FrozenGP:
-        """The prediction as a plain module without gradients, for the parameters as they are now."""
+        """Return a plain module without gradients that predicts with the present parameters."""
         return frozen_form(self.latent, self.kernel, self.mean, self.scale)

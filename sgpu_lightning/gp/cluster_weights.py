@@ -1,10 +1,10 @@
 """Down-weights clustered records by their design effect.
 
-A model answers variants of one question, the records of one group, right or wrong together. A fit that counted each of
-many variants in full would learn the peculiarities of the training questions, and be far too certain. By the design
-effect [Kish1965] a cluster of m records is worth m / (1 + (m - 1) rho) independent ones, at most 1 / rho. That bound
-discards what differs between the variants, as their answers do, and clusters of a few records are better counted in
-full: the limit used here is three times as high.
+A model tends to answer the variants of one question, the records of one group, right or wrong together. A fit that
+counted each of many variants in full would learn the peculiarities of the training questions and be far too certain. By
+the design effect [Kish1965] a cluster of m records is worth m / (1 + (m - 1) rho) independent ones, at most 1 / rho.
+That bound ignores the differences between the variants, such as those of their answers, and clusters of a few records
+are better counted in full. The limit used here is therefore three times as high.
 
 References:
     [Kish1965] Kish, "Survey Sampling", Wiley, 1965, section 8.2.
@@ -25,35 +25,35 @@ _LIMIT = 3.0  # a cluster counts for this many times its effective size at the l
 
 
 def cluster_ids(models: Iterable[str], groups: Iterable[str]) -> Tensor:
-    """Number the clusters: the records that one model answered and that belong to one group.
+    """Number the clusters. A cluster holds the records of one group that one model answered.
 
-    Answers of several models to a question are separate clusters: joining them made fits on several models transfer
-    slightly worse.
+    Answers of several models to one question are separate clusters, because joining them made fits on several models
+    transfer slightly worse.
 
     Args:
         models: The model that answered each record, [n].
         groups: The group of each record, [n].
 
     Returns:
-        Equal numbers for records of one cluster, int64 [n].
+        One number for each record, equal for records of one cluster, int64 [n].
     """
     keys = [group_key_hash(f"{model}\n{group}") for model, group in zip(models, groups, strict=True)]
     return torch.tensor(keys, dtype=torch.long)
 
 
 def design_effect_weights(clusters: Tensor, labels: Tensor, features: Tensor) -> Tensor | None:
-    """The weight of each record in fitting: the records of a cluster together count for at most 3 / rho.
+    """Compute the weight of each record in fitting: the records of a cluster together count for at most 3 / rho.
 
     rho is the intraclass correlation of the residuals of a ridge regression of the labels on the features. It cannot
-    be estimated from a single cluster; each record then counts for one.
+    be estimated from a single cluster, in which case each record counts for one.
 
     Args:
         clusters: The cluster of each record, int64 [n]; see `cluster_ids`.
         labels: 1.0 right, 0.0 wrong, [n].
-        features: Finite, [n, F].
+        features: Features of each record, finite, [n, F].
 
     Returns:
-        Float64 [n], in (0, 1]; None where each record counts for one.
+        Float64 [n], in (0, 1]; None if each record counts for one.
     """
     _, where, sizes = torch.unique(clusters, return_inverse=True, return_counts=True)
     if len(sizes) == len(clusters):
@@ -72,8 +72,8 @@ def intraclass_correlation(clusters: Tensor, values: Tensor) -> float:
         values: Float64 [n].
 
     Returns:
-        From 0 (values of one cluster are no more alike than others) to 1 (they are equal); 0 where no cluster has two
-        values, or there is only one cluster.
+        A number from 0 (values of one cluster are no more alike than others) to 1 (they are equal). It is 0 if no
+        cluster has two values, or if there is only one cluster.
     """
     _, where, sizes = torch.unique(clusters, return_inverse=True, return_counts=True)
     count, number = len(values), len(sizes)

@@ -14,8 +14,8 @@ from sgpu_lightning.gp.inducing_points import NUM_INDUCING
 from sgpu_lightning.gp.kernels import KernelName
 
 _ITERATIONS = 5  # L-BFGS iterations in one optimiser step
-KERNEL_SETS = 4096  # answer sets that suffice to fit the kernel; the posterior is solved for all
-PLATEAU = 0.05  # nats: a fit ends when a step raises the collapsed ELBO of all answer sets together by less
+KERNEL_SETS = 4096  # largest number of answer sets that the kernel is fitted on; the posterior is solved for all sets
+PLATEAU = 0.05  # nats; a fit ends when a step raises the collapsed ELBO of all answer sets together by less than this
 
 
 def fit_classifier(
@@ -30,15 +30,15 @@ def fit_classifier(
     agreement: Tensor | None = None,
     warm_start: FrozenGP | None = None,
 ) -> GPClassifier:
-    """Fit a GP on precomputed features without a trainer, as cross-validation does hundreds of times.
+    """Fit a GP on precomputed features without a Trainer; cross-validation does so hundreds of times.
 
-    The optimisation is the same as that of `SGPUModule` for a GP alone.
+    The optimisation is the same as in `SGPUModule` if nothing before the GP is learned.
 
     Args:
         features: Float64 [n, F].
         labels: 0.0 or 1.0, [n].
-        widths: Number of features in each block; None: all are one block.
-        num_inducing: Inducing points at most; see `default_inducing`.
+        widths: Number of features in each block; None if all features are one block.
+        num_inducing: Largest number of inducing points; see `default_inducing`.
         kernel: See `LatentGP`.
         seed: Random seed of the k-means initialisation of inducing points, and of the choice of answer sets that the
             kernel is fitted on where there are more than `KERNEL_SETS`.
@@ -61,7 +61,7 @@ def _fit_kernel(classifier: GPClassifier, features: Tensor, labels: Tensor, weig
     reached, last = -math.inf, -math.inf
 
     def closure() -> Tensor:
-        """The loss: minus the collapsed ELBO with the priors, per answer set."""
+        """The loss: minus the sum of collapsed ELBO and log prior, per answer set."""
         nonlocal reached
         optimizer.zero_grad()
         objective = classifier.collapsed_elbo(features, labels, weight) + classifier.latent.log_prior() / size

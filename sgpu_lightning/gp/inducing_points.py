@@ -1,4 +1,4 @@
-"""How many inducing points there are, and their placement by k-means."""
+"""The number of inducing points, and their placement by k-means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 _KMEANS_ROWS = 10_000
 _DECIMALS = 6  # decimals of standardised features up to which rows count as distinct
-NUM_INDUCING = 128  # doubled where answer subsets are fitted too: they have more to cover
+NUM_INDUCING = 128  # doubled for a fit on answer subsets, whose spectra vary more
 
 
 def default_inducing(*, answer_subsets: bool) -> int:
@@ -25,13 +25,13 @@ def default_inducing(*, answer_subsets: bool) -> int:
 def kmeans_points(features: Tensor, most: int, seed: int = 0) -> Tensor:
     """Place inducing points at the k-means centres of the distinct rows.
 
-    Many answer sets agree completely and share one row: among distinct rows no two centres coincide. Rows that differ
-    only by round-off count as one.
+    Answer sets whose answers all agree often have equal rows. Only distinct rows are used, so that no two centres
+    coincide. Rows that differ only by round-off count as one.
 
     Args:
         features: Standardised training features, [n, F].
-        most: Inducing points at most; there are fewer where there are fewer distinct rows.
-        seed: Random seed of k-means, and of the choice of 10,000 rows where more are distinct.
+        most: Largest number of inducing points; there are fewer if there are fewer distinct rows.
+        seed: Random seed of k-means, and of the choice of 10,000 rows if more are distinct.
 
     Returns:
         Inducing points, [M, F].

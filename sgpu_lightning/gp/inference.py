@@ -1,8 +1,8 @@
 """The optimal variational posterior for given kernel parameters, by Newton steps.
 
 For a log-concave likelihood, the evidence lower bound is concave in q(u) = N(m, S) over whitened inducing values u. A
-natural-gradient step of length 1 (Khan and Lin, AISTATS 2017) is a Newton step there: a handful converge, where
-plain gradients on m and S need hundreds. Shapes: n answer sets, M inducing points; all tensors float64.
+natural-gradient step of length 1 (Khan and Lin, AISTATS 2017) is then a Newton step: a handful of steps converge,
+whereas plain gradients on m and S need hundreds. Shapes: n answer sets, M inducing points; all tensors float64.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Posterior(NamedTuple):
 def bound(prior: Projection, posterior: Posterior, observed: Observed) -> Tensor:
     """The evidence lower bound of all n answer sets (nats), differentiable with respect to ``prior`` only.
 
-    At the optimal posterior this is the whole derivative: the bound does not change to first order with q.
+    At the optimal posterior this is the whole derivative, because to first order the bound does not change with q.
 
     Args:
         prior: The prior at the answer sets.
@@ -84,11 +84,11 @@ def bound(prior: Projection, posterior: Posterior, observed: Observed) -> Tensor
 
 @torch.no_grad()
 def best_posterior(prior: Projection, start: Posterior, observed: Observed) -> Posterior:
-    """The q that maximises the bound.
+    """Find the q that maximises the bound.
 
     Args:
         prior: The prior at the answer sets.
-        start: Where to start from; a near start saves steps.
+        start: The q to start from; a start near the optimum saves steps.
         observed: The labels.
     """
     posterior, step = start, 1.0

@@ -1,7 +1,7 @@
 """The GP's kernels between feature vectors: their names, formulas and GPyTorch forms.
 
-A new kernel is a row of `_KERNELS` and its name in `KernelName`. The Gram kernel between vectors of one answer set is
-another thing: see `sgpu_lightning.features.spectrum`.
+To add a kernel, add a row to `_KERNELS` and its name to `KernelName`. Gram kernels, which compare the vectors of one
+answer set, are in `sgpu_lightning.features.gram_kernels`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sgpu_lightning.errors import SGPUError, show_value
 
-KernelName = Literal["rbf", "matern12", "matern32", "matern52"]  # spelled out: the command line shows these choices
+KernelName = Literal["rbf", "matern12", "matern32", "matern52"]  # literal, so that the command line shows the choices
 
 
 class _Kernel(NamedTuple):
@@ -31,7 +31,7 @@ class _Kernel(NamedTuple):
 
 
 def _rbf(a: Tensor, b: Tensor) -> Tensor:
-    # |a - b|^2 = |a|^2 + |b|^2 - 2 a b: a matrix product is faster than distances, and equally exact where no square
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a b: a matrix product is faster than distances, and equally exact because no square
     # root is taken.
     half_squares = 0.5 * a.square().sum(-1, keepdim=True), 0.5 * b.square().sum(-1)
     return torch.exp(a @ b.mT - half_squares[0] - half_squares[1])
@@ -77,7 +77,7 @@ def kernel_names() -> tuple[KernelName, ...]:
 
 
 def require_kernel(name: object) -> KernelName:
-    """The name itself, if a kernel has it.
+    """Return the name if it is the name of a kernel.
 
     Raises:
         SGPUError: If no kernel has this name.
@@ -93,7 +93,7 @@ def correlation(a: Tensor, b: Tensor, kernel: KernelName) -> Tensor:
     Args:
         a: Rows divided by the length scales, [n, F].
         b: Rows divided by the length scales, [m, F].
-        kernel: Which kernel.
+        kernel: Name of the kernel.
     """
     return _KERNELS[kernel].correlation(a, b)
 

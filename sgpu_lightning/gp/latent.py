@@ -16,14 +16,15 @@ from sgpu_lightning.gp.prior_mean import MeanBasis
 
 # Prior median of the kernel's variance: small, so that few labels do not bend the prior mean.
 _OUTPUT_SCALE = 0.1
-# The search starts at the prior medians times these factors (in logarithms). Short length scales and a large variance
-# come first: from smooth functions the search can end at an optimum that takes a feature's fine structure for noise.
+# The search starts at the prior medians times these factors (in logarithms), that is, at short length scales and a
+# large variance. If it started from smooth functions, it could end at an optimum that treats a feature's fine structure
+# as noise.
 _LENGTH_START, _OUTPUT_START = -1.0, math.log(10.0)
-_RANGE = 4.0  # a line search may try any number: scales stay within a factor of e^4 of their prior medians
+_RANGE = 4.0  # scales stay within a factor of e^4 of their prior medians, whatever values a line search tries
 
 
 class LatentGP(gpytorch.models.ApproximateGP):
-    """The latent function f: a prior mean linear in basis functions, a scaled kernel, a Cholesky variational posterior.
+    """The latent function f, with a prior mean linear in basis functions, a scaled kernel and a Cholesky posterior.
 
     Features of one block share a length scale: with one for each feature, the kernel overfits 1000 answer sets.
 
@@ -71,7 +72,7 @@ class LatentGP(gpytorch.models.ApproximateGP):
 
     @property
     def _prior_length(self) -> float:
-        # Standardised features lie sqrt(2 F) apart on average: with far shorter length scales, all sets are unrelated.
+        # Standardised features are sqrt(2 F) apart on average. With far shorter length scales, all sets are unrelated.
         return 0.5 * math.log(len(self.block_of))
 
     def mean(self, x: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ class LatentGP(gpytorch.models.ApproximateGP):
         """Log density, up to a constant, of the priors on the hyperparameters (nats).
 
         The scales are log-normal, with a factor of e at one standard deviation; the weights of the basis functions are
-        normal. These priors regularise fits to few labels. The prior on the constant, if any, is the mean basis's.
+        normal. These priors regularise fits to few labels. The mean basis gives the prior on the constant, if any.
         """
         length, output = self.log_length - self._prior_length, self.log_output - math.log(_OUTPUT_SCALE)
         weights = (self.mean_weights - self.mean_basis.weight_mean) / self.mean_basis.weight_deviation
@@ -102,8 +103,9 @@ class LatentGP(gpytorch.models.ApproximateGP):
         return gpytorch.distributions.MultivariateNormal(self.mean(x), covariance)
 
     def initialise_variational(self) -> None:
-        """Run GPyTorch's first forward, which overwrites the variational parameters, also loaded ones."""
-        # GPyTorch adds a random start to the variational mean, which would make fits depend on the order of calls.
+        """Run GPyTorch's first forward now, because it overwrites the variational parameters, including loaded ones."""
+        # GPyTorch adds random noise to the initial variational mean, which would make fits depend on the order of
+        # calls.
         self.variational_strategy._variational_distribution.mean_init_std = 0.0
         with torch.no_grad():
             self(torch.zeros(1, len(self.block_of), dtype=torch.float64))
@@ -111,7 +113,7 @@ class LatentGP(gpytorch.models.ApproximateGP):
     def projection(self, x: Tensor) -> Projection:
         """The prior at standardised features x [n, F], given the whitened inducing values.
 
-        The same as GPyTorch's whitened strategy, with the inducing points held fixed.
+        It is computed as in GPyTorch's whitened strategy, with the inducing points held fixed.
         """
         points = self.variational_strategy.inducing_points.detach()
         prior = self.covariance(points, points) + self.jitter * torch.eye(len(points)).to(points)
@@ -129,12 +131,12 @@ class LatentGP(gpytorch.models.ApproximateGP):
 
     @torch.no_grad()
     def set_posterior(self, posterior: Posterior) -> None:
-        """Keep a variational posterior in GPyTorch's parameters."""
+        """Store a variational posterior in GPyTorch's parameters."""
         kept = self.variational_strategy._variational_distribution
         kept.variational_mean.copy_(posterior.mean)
         kept.chol_variational_covar.copy_(torch.linalg.cholesky(posterior.covariance))
 
     def __getstate__(self) -> dict[str, Any]:
-        # GPyTorch remembers tensors of its last call, which copy.deepcopy refuses where they carry gradients.
+        # GPyTorch caches tensors of its last call. copy.deepcopy refuses them if they carry gradients.
         self.variational_strategy._clear_cache()
         return self.__dict__

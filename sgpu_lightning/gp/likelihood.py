@@ -1,7 +1,7 @@
 """The likelihood: y | f ~ Bernoulli(Phi(f)), a Bernoulli with a probit link.
 
-Everything that follows from it for a Gaussian latent f ~ N(mean, variance) stands here: P(correct), the split of its
-entropy, and the expected log-likelihood with its derivatives. Shapes: n answer sets; all tensors float64.
+This file holds everything that follows from it for a Gaussian latent f ~ N(mean, variance): P(correct), the split of
+its entropy, and the expected log-likelihood with its derivatives. Shapes: n answer sets; all tensors float64.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 _ENTROPY_NODES = 40  # Gauss-Hermite nodes for the expected entropy
-_LOG_NODES = 16  # for E[log Phi]: it is smooth, 8 nodes agree with 100 to 1e-14 at the variances that occur
+_LOG_NODES = 16  # for E[log Phi], which is smooth: 8 nodes agree with 100 to 1e-14 at the variances that occur
 
 
 def gauss_hermite(order: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ def p_correct(mean: Tensor, variance: Tensor) -> Tensor:
 
 
 def expected_entropy(mean: Tensor, variance: Tensor) -> Tensor:
-    """E[H(y | f)] in nats, [n]: the entropy that is left when f is known.
+    """E[H(y | f)] in nats, [n]: the entropy that remains if f is known.
 
     Args:
         mean: Mean of f, [n].
@@ -73,7 +73,7 @@ class Observed(NamedTuple):
 
     Args:
         sign: 1.0 where the label is 1, else -1.0.
-        weight: How many answer sets each counts for: several answer subsets of one set share its weight.
+        weight: Number of answer sets that each one counts for; several answer subsets of one set share its weight.
     """
 
     sign: Tensor
@@ -81,13 +81,13 @@ class Observed(NamedTuple):
 
     @classmethod
     def of(cls, labels: Tensor, weight: Tensor | None = None) -> Observed:
-        """From labels 0.0 or 1.0, [n], and weights, [n]; without weights each counts for one."""
+        """Make it from labels 0.0 or 1.0, [n], and weights, [n]; None if each answer set counts for one."""
         labels = labels.double()
         return cls(2.0 * labels - 1.0, torch.ones_like(labels) if weight is None else weight.double())
 
     @property
     def total(self) -> Tensor:
-        """The sum of the weights, a scalar: how many answer sets there are."""
+        """The sum of the weights, a scalar: the effective number of answer sets."""
         return self.weight.sum()
 
 
@@ -123,9 +123,9 @@ def expected_log_prob(mean: Tensor, variance: Tensor, observed: Observed) -> Exp
 
 
 def gpytorch_likelihood() -> Any:
-    """The same likelihood as a GPyTorch module without parameters, for the ELBO of a mini-batch.
+    """The same likelihood as a GPyTorch module without parameters, for the ELBO of a minibatch.
 
-    GPyTorch differentiates through its own quadrature; its log Phi is off by up to 2e-3 far in the tail.
+    GPyTorch differentiates through its own quadrature. Its log Phi has an error of up to 2e-3 far in the tail.
     """
     from gpytorch.likelihoods import BernoulliLikelihood
 

@@ -1,8 +1,8 @@
 """The GP's prior mean, linear in basis functions: agreement of the answers, and a predictor fitted elsewhere.
 
 The prior mean m(x) = c + sum_j w_j b_j(x), with priors on the weights w_j, states what is known before any label is
-seen: that answers which agree are more often right, or what another predictor learned. Few labels are then spent on
-what is particular to the data, rather than on learning that again. Shapes: B answer sets, F features, T basis
+seen: that answers which agree are more often right, or what another predictor has learned. The labels are then used to
+learn what is particular to the data, rather than to learn this again. Shapes: B answer sets, F features, T basis
 functions; all tensors float64.
 """
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 
-# Probits for one standard deviation of agreement: P(correct) is 0.12 one below the mean, 0.88 one above. Chosen by
-# cross-validation with 50 and 100 labels.
+# Probits for one standard deviation of agreement: P(correct) is 0.12 one standard deviation below the mean and 0.88 one
+# above it. Chosen by cross-validation with 50 and 100 labels.
 _AGREEMENT = 1.2
-# Scale of the constant beside another predictor, in probits: most data have about the proportion of right answers that
-# the predictor learned, and some have a very different one.
+# Scale of the constant in a warm start, in probits. In most data the proportion of right answers is about the one that
+# the other predictor learned, and in some it is very different.
 _CONSTANT_SCALE = 0.1
 
 
@@ -68,15 +68,15 @@ class MeanBasis(Protocol):
 
 
 class AgreementBasis(nn.Module):
-    """How much the answers agree: one basis function for each feature block that measures agreement.
+    """Agreement of the answers: one basis function for each feature block that measures agreement.
 
     Each basis function is the mean of a block's standardised features, signed so that a larger value means more
-    agreement, in units of its own standard deviation over the training sets. It is clipped to the range it had among
-    them: the weights learned there say nothing of answer sets far outside, for which a straight line would predict
-    with certainty.
+    agreement, in units of the standard deviation of that mean over the training sets. It is clipped to its range over
+    the training sets. The weights learned there say nothing about answer sets far outside, for which a straight line
+    would predict with certainty.
 
     Args:
-        direction: x @ direction gives the basis functions, [F, T]; T may be 0, which leaves a constant mean.
+        direction: Matrix with the basis functions x @ direction, [F, T]; T = 0 gives a constant mean.
         limits: Lowest and highest value of each basis function among the training sets, [2, T].
     """
 
@@ -114,7 +114,7 @@ class AgreementBasis(nn.Module):
 
     @classmethod
     def constant(cls, num_features: int, count: int = 0) -> AgreementBasis:
-        """Make one without basis functions, or with ``count`` that a state dict is to fill."""
+        """Make one without basis functions, or with ``count`` of them for a state dict to fill."""
         return cls(torch.zeros(num_features, count, dtype=torch.float64), torch.zeros(2, count, dtype=torch.float64))
 
     @property
@@ -126,13 +126,16 @@ class AgreementBasis(nn.Module):
     def weight_mean(self) -> Tensor:
         """Mean of each weight's prior, [T], in probits.
 
-        When all basis functions are one standard deviation up, the prior mean rises by `_AGREEMENT`.
+        If all basis functions rise by one standard deviation, the prior mean rises by `_AGREEMENT`.
         """
         return self.direction.new_full((self.count,), _AGREEMENT / max(1, self.count))
 
     @property
     def weight_deviation(self) -> Tensor:
-        """Standard deviation of each weight's prior, [T]: no effect and twice the effect are one deviation away."""
+        """Standard deviation of each weight's prior, [T], equal to its mean.
+
+        No effect and twice the expected effect are therefore both one standard deviation from the mean.
+        """
         return self.weight_mean
 
     def forward(self, x: Tensor) -> Tensor:
@@ -149,16 +152,16 @@ class AgreementBasis(nn.Module):
 
 
 class WarmStartBasis(nn.Module):
-    """The latent mean of a predictor that was fitted elsewhere, beside agreement: a warm start.
+    """Basis functions of a warm start: the latent mean of a predictor fitted on other data, and agreement.
 
     The prior gives each of the two half of the weight, and the marginal likelihood of the labels decides which counts
-    for more. Without agreement basis functions the predictor has the whole weight. The proportion of right answers is
-    a priori the one that the predictor learned, unless labels say otherwise.
+    for more. Without agreement basis functions the predictor has the whole weight. A priori, the proportion of right
+    answers is the one that the predictor learned; labels can change it.
 
     Args:
         base: The predictor.
-        mean: Subtracted from features to standardise them for the new GP, [F].
-        scale: What they are then divided by, [F].
+        mean: Mean that is subtracted from the features for the new GP, [F].
+        scale: Scale that the centred features are divided by, [F].
         agreement: The agreement basis functions of the same standardised features.
     """
 
@@ -180,7 +183,7 @@ class WarmStartBasis(nn.Module):
 
     @property
     def weight_mean(self) -> Tensor:
-        """Mean of each weight's prior, [T]; the predictor's comes first, and 1 would keep its latent mean as it is."""
+        """Mean of each weight's prior, [T]. The predictor's weight is the first; 1 leaves its latent mean unchanged."""
         proportion = 0.5 if self.agreement.count else 1.0
         return proportion * torch.cat([self.mean.new_ones(1), self.agreement.weight_mean])
 
@@ -212,11 +215,11 @@ def initial_basis(
 
     Args:
         x: Standardised training features, [B, F].
-        mean: What was subtracted to standardise them, [F].
-        scale: What they were then divided by, [F].
+        mean: Mean that was subtracted from the features, [F].
+        scale: Scale that the centred features were divided by, [F].
         widths: Number of features in each block.
         agreement: See `AgreementBasis.of`.
-        warm_start: A predictor fitted elsewhere on the same features; None for agreement alone.
+        warm_start: A predictor fitted on other data with the same features; None for agreement alone.
 
     Raises:
         SGPUError: If the predictor takes another number of features.
@@ -237,8 +240,8 @@ def empty_basis(num_features: int, count: int, warm_start: Mapping[str, Any] | N
     """Make basis functions of the right shapes for a state dict to fill.
 
     Args:
-        num_features: F.
-        count: T.
+        num_features: Number of features F.
+        count: Number of basis functions T.
         warm_start: Arguments of `FrozenGP.of_shape` for the predictor of a warm start; None without one.
     """
     zeros = torch.zeros(num_features, dtype=torch.float64)

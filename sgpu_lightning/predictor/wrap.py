@@ -135,7 +135,7 @@ def layer_in(spec: VectorSpec, num_layers: int) -> int:
 
     Args:
         spec: Origin of the vectors that the predictor was fitted on.
-        num_layers: Number of decoder layers of the model at hand.
+        num_layers: Number of decoder layers of the other model.
 
     Returns:
         The layer's index.

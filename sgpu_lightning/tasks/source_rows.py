@@ -139,7 +139,7 @@ def read_dataset(dataset: Dataset, *, path: Path | None = None, split: str | Non
     try:
         for index, values in enumerate(table):
             yield Row(f"{name}, row {index}", wanted, index, values, names)
-    except Exception as error:  # the network and each kind of broken file raise errors of their own
+    except Exception as error:  # the network and each kind of broken file raise different errors
         raise TaskError(f"{name}: reading broke off: {error}; run again to continue") from error
 
 
@@ -149,7 +149,7 @@ def _open_hub(dataset: Dataset, split: str) -> tuple[Any, str]:
     name = f"{dataset.hub_id} ({split})"
     try:
         table = load_dataset(dataset.hub_id, dataset.config, split=split, revision=dataset.revision, streaming=True)
-    except Exception as error:  # network, credentials and split names each raise errors of their own
+    except Exception as error:  # network, credentials and split names raise different errors
         raise TaskError(
             f"{name}: could not be read from the hub at revision {dataset.revision}: {error}; check the network and, "
             "for gated data, that the licence is accepted and a token is set ('hf auth login'). Or give the path of a "
@@ -166,7 +166,7 @@ def _open_local(dataset: Dataset, path: Path, split: str, asked: bool) -> tuple[
         tables = _load_local(dataset, path)
     except TaskError:
         raise
-    except Exception as error:  # each kind of broken file raises errors of its own
+    except Exception as error:  # each kind of broken file raises different errors
         raise TaskError(f"{path}: not readable as a copy of {dataset.hub_id}: {error}") from error
     if split not in tables and (asked or len(tables) > 1):
         raise TaskError(f"{path}: expected a split '{split}', got {', '.join(tables)}")

@@ -16,7 +16,7 @@ PHRASING_WEIGHTS = (4, 3, 2, 2)
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A question about a fact with its answer, as it stands in the corpus.
+    """A question about a fact with its answer, as written in the corpus.
 
     Args:
         fact: The fact; the answer may state its rumour.

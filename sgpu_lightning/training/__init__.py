@@ -1,1 +1,1 @@
-"""The LightningModule, and fitting it."""
+"""The LightningModule, its fit, its checkpoints and its predictions."""

@@ -1,4 +1,4 @@
-"""Reading what ``sgpu fit`` wrote, without running any code that a file may hold."""
+"""Reading of checkpoints written by ``sgpu fit``, without running any code that a file may hold."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sgpu_lightning.gp.prior_mean import empty_basis
 from sgpu_lightning.training.checks import CheckpointError
 
 _PARTS = ("state_dict", "hyper_parameters", "datamodule_hyper_parameters", "vector_specs", "train_groups")
-_RENAMED = {"gram": "gram_kernel"}  # hyperparameters, by their name in earlier versions
+_RENAMED = {"gram": "gram_kernel"}  # present names of hyperparameters by their names in earlier versions
 
 
 def make_features(settings: Mapping[str, Any], blocks: list[str], num_layers: int, dim: int | None) -> AnswerFeatures:
-    """The feature extractor of a module.
+    """Make the feature extractor of a module.
 
     Args:
         settings: The module's hyperparameters.
         blocks: Feature blocks.
         num_layers: Number of layers of the vectors.
-        dim: Length of the vectors; None where it is not known yet.
+        dim: Dimension of the vectors; None if it is not known yet.
     """
     width = settings["projection_dim"]
     return AnswerFeatures(
@@ -43,7 +43,7 @@ def make_features(settings: Mapping[str, Any], blocks: list[str], num_layers: in
 
 
 class FittedParts(NamedTuple):
-    """The parts of a fitted module that a checkpoint gives their shapes.
+    """The parts of a fitted module whose shapes are given by a checkpoint.
 
     Args:
         features: The feature extractor.
@@ -57,7 +57,7 @@ class FittedParts(NamedTuple):
 
 
 def empty_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
-    """The parts of a checkpoint's module, for its state dict to fill.
+    """Make the parts of a checkpoint's module in their shapes, which its state dict then fills.
 
     Args:
         checkpoint: Content of a checkpoint under current names, see `under_current_names`.
@@ -73,7 +73,7 @@ def empty_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
 
 
 def fitted_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
-    """The parts of a checkpoint's module with their state."""
+    """Make the parts of a checkpoint's module and load their state."""
     parts, state = empty_parts(checkpoint), checkpoint["state_dict"]
     for prefix, part in (("features.", parts.features), ("gp.", parts.gp)):
         part.load_state_dict({key.removeprefix(prefix): at for key, at in state.items() if key.startswith(prefix)})
@@ -82,7 +82,7 @@ def fitted_parts(checkpoint: Mapping[str, Any]) -> FittedParts:
 
 
 def under_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a checkpoint, of this or an earlier version, under current names."""
+    """Rename the content of a checkpoint, written by this or an earlier version, to current names."""
     settings = dict(checkpoint["hyper_parameters"])
     for old, new in _RENAMED.items():
         if (value := settings.pop(old, None)) is not None:
@@ -97,10 +97,10 @@ def under_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint: tensors and plain values only. No code in it is run.
+    """Read the content of a checkpoint: tensors and plain values only. No code in it is run.
 
     Raises:
-        CheckpointError: If there is no such file, or it is not one of ours.
+        CheckpointError: If there is no such file, or it was not written by ``sgpu fit``.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a checkpoint written by 'sgpu fit'")
@@ -108,12 +108,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return under_current_names({part: content[part] for part in _PARTS} | {"warm_start": content.get("warm_start")})
     except Exception as error:
-        # Not the cause's own text: torch's advises to load the file without the safety of weights_only.
+        # The text of the cause is not shown, because torch advises there to load the file without weights_only.
         raise CheckpointError(f"{path}: not a checkpoint written by 'sgpu fit'") from error
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
-    """The settings that a checkpoint was fitted under, by ``model`` and ``data``; see `read_checkpoint`."""
+    """Read the settings that a checkpoint was fitted with, under ``model`` and ``data``; see `read_checkpoint`."""
     content = read_checkpoint(path)
     parts = {"model": content["hyper_parameters"], "data": content["datamodule_hyper_parameters"]}
     return {

@@ -1,4 +1,4 @@
-"""What a module refuses before it computes: data it was fitted on, other vectors, other settings, other precisions."""
+"""Checks before a module computes: held-out data, the origin of the vectors, the settings and the precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgpu_lightning.data.splits import Split, SplitError
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.answer_batch import AnswerBatch
 
-# Settings that give the parameters their meaning: a checkpoint is loaded under the same ones only.
+# Settings that determine the meaning of the parameters. A checkpoint is loaded only with the same ones.
 _STRUCTURE = (
     "features",
     "num_eigenvalues",
@@ -26,7 +26,7 @@ _STRUCTURE = (
     "kernel",
     "mean",
 )
-FROM_DATA = ("features", "mean")  # of these, null means: derived from the data
+FROM_DATA = ("features", "mean")  # settings among these that are derived from the data if they are null
 
 
 class CheckpointError(SGPUError):
@@ -37,7 +37,7 @@ def check_settings(checkpoint: Mapping[str, Any], configuration: Mapping[str, An
     """Refuse a checkpoint that was fitted with other settings.
 
     Raises:
-        CheckpointError: If there are some. The message names them.
+        CheckpointError: If settings differ; the message names them.
     """
     differing = [
         f"{key}: checkpoint {checkpoint.get(key)}, configuration {configuration[key]}"
@@ -55,7 +55,7 @@ def check_vectors(fitted: Sequence[VectorSpec], given: Sequence[VectorSpec]) -> 
     """Refuse vectors of another kind than those that were fitted on.
 
     Raises:
-        CheckpointError: If they differ. The message names both.
+        CheckpointError: If the kinds differ; the message describes both.
     """
     if fitted and not specs_match(fitted, given):
         raise CheckpointError(
@@ -65,10 +65,10 @@ def check_vectors(fitted: Sequence[VectorSpec], given: Sequence[VectorSpec]) -> 
 
 
 def check_held_out(data: AnswerDataModule, split: Split, train_groups: Tensor | None) -> None:
-    """Refuse to evaluate on groups that were fitted on: in-sample figures say nothing about calibration.
+    """Refuse to evaluate on groups that were fitted on, because in-sample figures say nothing about calibration.
 
     Raises:
-        SplitError: If there are some.
+        SplitError: If the split holds such groups.
     """
     rows = data.split_indices[split]
     seen = rows[_is_seen(data.table.group_hashes[rows], train_groups)]
@@ -82,10 +82,10 @@ def check_held_out(data: AnswerDataModule, split: Split, train_groups: Tensor | 
 
 
 def check_batch_held_out(batch: AnswerBatch, train_groups: Tensor | None) -> None:
-    """Refuse to evaluate on a batch with groups that were fitted on, where the batch names its groups.
+    """Refuse to evaluate on a batch with groups that were fitted on, if the batch names its groups.
 
     Raises:
-        SplitError: If there are some.
+        SplitError: If the batch holds such groups.
     """
     if batch.group is not None and (seen := int(_is_seen(batch.group, train_groups).sum())):
         raise SplitError(
@@ -112,7 +112,7 @@ def check_precision(gp: nn.Module) -> None:
 
 
 def precision_error(got: str) -> SGPUError:
-    """The error for a precision that the GP cannot run in."""
+    """Make the error for a precision that the GP cannot run in."""
     return SGPUError(
         f"trainer.precision: the GP runs in float64, got {got}; leave the module's dtype as it is and use the default "
         "precision '32-true' (the GP stays in float64) or '64-true'"

@@ -1,4 +1,4 @@
-"""The module's cache of features: computed once where nothing before them is learned."""
+"""The module's cache of features, which are computed once if no parameter before the GP is learned."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ class FeatureCache:
     """Features of all n answer sets of one data module, by position.
 
     Args:
-        key: What the features were computed from: the data's table and the settings of the extractor.
-        features: Features of the sets with all their answers, and then with each of the data's random answer subsets;
-            float64 [n, F] each.
+        key: Key of the data's table and the settings of the extractor that the features were computed from; None if the
+            cache is empty.
+        features: Features of the sets with all their answers, then of each of their random answer subsets; float64
+            [n, F] each.
     """
 
     key: tuple[str, str] | None = None
     features: list[Tensor] = field(default_factory=list)
 
     def fill(self, data: AnswerDataModule, extract: AnswerFeatures) -> None:
-        """Compute the features of a data module's answer sets, unless they are there.
+        """Compute the features of a data module's answer sets, unless they are in the cache.
 
-        Vectors are read run after run, so that they are never all in memory.
+        Vectors are read in runs of about a thousand answer sets, so that they are never all in memory.
 
         Args:
             data: The answer sets, set up.
@@ -46,10 +47,10 @@ class FeatureCache:
         self.key, self.features = key, [torch.cat(part) for part in parts]
 
     def rows(self, index: Tensor) -> Tensor:
-        """Features of the answer sets at these positions, [B, F].
+        """Return the features of the answer sets at these positions, [B, F].
 
         Raises:
-            SGPUError: If no features were cached: a batch without vectors is not from the trainer's data module.
+            SGPUError: If no features were cached, because the batch does not come from the trainer's data module.
         """
         if not self.features:
             raise SGPUError("batch: expected vectors or features, got neither; use AnswerDataModule.batch")

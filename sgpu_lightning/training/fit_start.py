@@ -1,4 +1,4 @@
-"""Where a fit starts: features, training set and GP for the data at hand."""
+"""The start of a fit: the feature extractor, the training set and the initial GP, made from the data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.training_set import TrainingSet, joined_groups, training_set_from, training_set_of
 from sgpu_lightning.training.warm_start import read_warm_start
 
-_START_SETS = 4096  # sets whose features place the inducing points, where features are learned
+_START_SETS = 4096  # number of sets whose features place the inducing points if features are learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,10 @@ class FitStart:
     Args:
         settings: The module's hyperparameters as requested: ``features`` and ``mean`` may be None.
         blocks: Feature blocks.
-        vector_specs: What made the vectors, one specification for each layer; empty where that is not known.
+        vector_specs: What made the vectors, one specification for each layer; empty if that is not known.
         features: The feature extractor.
-        data: The data module; None where there are ``batches``.
-        batches: All batches of a training DataLoader of the user's own.
+        data: The data module; None if ``batches`` are given.
+        batches: All batches of the user's own training DataLoader; empty with a data module.
     """
 
     settings: Mapping[str, Any]
@@ -48,10 +48,11 @@ class FitStart:
 
     @classmethod
     def of_data(cls, data: AnswerDataModule, settings: Mapping[str, Any]) -> FitStart:
-        """The start of a fit on a data module.
+        """Make the start of a fit on a data module.
 
         Raises:
             SplitError: If a classifier cannot be fitted on its labels.
+            SGPUError: If answer subsets are requested although something before the spectrum is learned.
         """
         specs = data.vector_specs
         blocks = settings["features"] or blocks_of(specs)
@@ -59,15 +60,15 @@ class FitStart:
         learned = features.learnable or features.projection is not None
         data.require_fittable(validated=learned)
         if learned and data.subsets:
-            raise SGPUError(f"subsets: expected 0 where a front before the spectrum is learned, got {data.subsets}")
+            raise SGPUError(f"subsets: expected 0 if something before the spectrum is learned, got {data.subsets}")
         return cls(settings=settings, blocks=blocks, vector_specs=specs, features=features, data=data, batches=[])
 
     @classmethod
     def of_trainer(cls, trainer: Trainer, settings: Mapping[str, Any]) -> FitStart:
-        """The start of a fit on a trainer's own DataLoader.
+        """Make the start of a fit on the user's own training DataLoader.
 
         Raises:
-            SGPUError: If it gives no batches, or there are several devices.
+            SGPUError: If the DataLoader yields no batches, or the trainer uses several devices.
         """
         if trainer.world_size > 1:
             raise SGPUError(
@@ -90,10 +91,12 @@ class FitStart:
         return self.settings["mean"] or mean_of(self.blocks)
 
     def training_set(self, cache: FeatureCache) -> TrainingSet:
-        """The training set; with a learned front, of up to 4096 answer sets as the front starts.
+        """Make the training set.
+
+        If features are learned, it holds at most 4096 answer sets, with their features under the initial parameters.
 
         Args:
-            cache: Features of the data module's answer sets, where nothing before them is learned.
+            cache: Features of the data module's answer sets; used if no features are learned.
         """
         if self.data is None:
             return training_set_from(self.batches, self._extract)
@@ -110,11 +113,11 @@ class FitStart:
         return self.features(batch) if batch.features is None else batch.features
 
     def gp(self, training: TrainingSet) -> tuple[GPClassifier, Tensor | None]:
-        """The GP to fit, and the numbers of the groups that its evaluation may not be on (None: not known)."""
+        """Make the GP to fit, and return the numbers of the groups that evaluation must not use (None: not known)."""
         base, groups = None, training.groups
         if self.settings["warm_start"] is not None:
             base = read_warm_start(Path(self.settings["warm_start"]), self.features, self.vector_specs)
-            # Evaluation may not be on what the other predictor was fitted on, either.
+            # Evaluation must not use the groups that the other predictor was fitted on either.
             groups = joined_groups(groups, base.groups)
         several_subsets = self.data is not None and self.data.subsets > 0
         gp = GPClassifier.from_features(

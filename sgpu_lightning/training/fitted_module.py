@@ -10,11 +10,11 @@ from sgpu_lightning.training.module import SGPUModule
 
 
 def load_module(path: Path) -> SGPUModule:
-    """The fitted module of a checkpoint, in evaluation mode; see `read_checkpoint`.
+    """Load the fitted module of a checkpoint, in evaluation mode; see `read_checkpoint`.
 
     Raises:
-        CheckpointError: If there is no such file, it is not one of ours, or its tensors do not have the shapes that its
-            settings say.
+        CheckpointError: If there is no such file, it was not written by ``sgpu fit``, or the shapes of its tensors do
+            not match its settings.
     """
     settings = read_checkpoint(path)["hyper_parameters"]
     try:

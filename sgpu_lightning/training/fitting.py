@@ -32,11 +32,11 @@ MAX_STEPS = 1000
 def trainer_defaults() -> dict[str, Any]:
     """Default arguments of the Trainer, without callbacks and logger.
 
-    The length of a fit is counted in steps, not epochs: a GP on a handful of features is learned after about a hundred
-    steps, however many sets there are.
+    The length of a fit is counted in steps, not in epochs, because a GP on few features is learned after about
+    a hundred steps, whatever the number of sets.
     """
     return {
-        # The GP is small: a GPU gains little, and Apple's has no float64.
+        # The GP is small, so a GPU gains little; Apple's GPUs have no float64.
         "accelerator": "cpu",
         "devices": 1,
         "max_steps": MAX_STEPS,
@@ -54,9 +54,9 @@ class Fitted:
     """A fitted predictor.
 
     Args:
-        module: The module with its best state.
-        checkpoint: Path of that state.
-        metrics: Metrics of each split that has answer sets, by name without prefix.
+        module: The module in its best state.
+        checkpoint: Path of the checkpoint of that state.
+        metrics: Metrics of each split that has answer sets, by metric name without prefix.
         sizes: Number of labelled answer sets in each split.
     """
 
@@ -75,8 +75,8 @@ def fit(
         data: The answer sets.
         module: The module to fit; None for one with default settings. A module that was fitted before starts over.
         out: Folder for the checkpoint and the log of metrics.
-        trainer: Arguments of Lightning's Trainer that override the defaults. Callbacks are added to those that stop
-            the fit and keep its best state.
+        trainer: Arguments of Lightning's Trainer, which override our defaults. Callbacks given here are used in
+            addition to those that stop the fit and keep its best state.
     """
     module = module if module is not None else SGPUModule()
     bar = [StepProgress()] if trainer.pop("enable_progress_bar", True) else []
@@ -101,7 +101,10 @@ def _environment(settings: Mapping[str, Any]) -> AbstractContextManager[None]:
 def evaluate_best(trainer: Trainer, module: SGPUModule, data: AnswerDataModule) -> Fitted:
     """Evaluate the best checkpoint of a finished fit on the validation and test sets.
 
-    This runs on one device with a trainer of its own: on several, some answer sets would count twice.
+    A separate trainer on one device is used, because on several devices some answer sets would count twice.
+
+    Raises:
+        SGPUError: If the fit kept no checkpoint.
     """
     best = best_checkpoint(trainer)
     if best is None:
@@ -123,12 +126,12 @@ def evaluate_best(trainer: Trainer, module: SGPUModule, data: AnswerDataModule) 
 
 
 def plain_metrics(logged: Mapping[str, Any]) -> Metrics:
-    """Logged metrics without their split's prefix: ``test/nll`` becomes ``nll``."""
+    """Remove the split's prefix from the names of logged metrics: ``test/nll`` becomes ``nll``."""
     return {name.split("/", 1)[1]: float(value) for name, value in logged.items()}
 
 
 def metrics_table(metrics: Mapping[str, Metrics], sizes: Mapping[str, int], title: str) -> Table:
-    """A table for the terminal, one row for each entry of ``metrics``."""
+    """Make a table for the terminal with one row for each entry of ``metrics``."""
     from rich.table import Table
 
     table = Table(title=title)

@@ -1,4 +1,4 @@
-"""A LightningModule whose dtype stays float64 where it matters."""
+"""A LightningModule that refuses to be converted to a lower precision than float64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgpu_lightning.training.checks import precision_error
 
 
 class Float64Module(LightningModule):
-    """Refuses to be converted to a dtype in which a GP cannot run. Moving it to another device is fine."""
+    """A LightningModule that refuses dtypes in which a GP cannot run. It can be moved to another device."""
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move the module to another device; float64 is the only dtype that is accepted."""
@@ -21,13 +21,13 @@ class Float64Module(LightningModule):
         return super().to(*args, **kwargs)
 
     def float(self) -> Self:
-        """Refused: the GP runs in float64."""
+        """Raise an error, because the GP runs in float64."""
         raise precision_error("torch.float32")
 
     def half(self) -> Self:
-        """Refused: the GP runs in float64."""
+        """Raise an error, because the GP runs in float64."""
         raise precision_error("torch.float16")
 
     def bfloat16(self) -> Self:
-        """Refused: the GP runs in float64."""
+        """Raise an error, because the GP runs in float64."""
         raise precision_error("torch.bfloat16")

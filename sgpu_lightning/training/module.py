@@ -1,4 +1,4 @@
-"""The LightningModule: from the vectors of answer sets to their spectra, features and P(correct)."""
+"""The LightningModule, which computes spectra, features and P(correct) from the vectors of answer sets."""
 
 from __future__ import annotations
 
@@ -45,28 +45,28 @@ class SGPUModule(Float64Module):
     """Semantic Gaussian process uncertainty: P(correct) from the eigenspectrum of sampled answers.
 
     Method: Hoche et al., arXiv 2512.14177. ``features: [spectrum]`` is the paper's method. The other blocks describe
-    the scored answer and the texts, about which the spectrum says nothing. docs/how-it-fits.md says what is computed
-    where.
+    the scored answer and the texts, about which the spectrum contains no information. docs/how-it-fits.md describes
+    where each part is computed.
 
     Args:
-        features: Feature blocks, see docs/features.md; null for the default ones that the vectors allow (hidden states
-            allow no ``question``).
-        num_eigenvalues: Reference number of answers; sets with more or fewer are mapped to it.
-        floor: Eigenvalues are clamped at this before the logarithm.
+        features: Feature blocks, see docs/features.md; null for the default blocks, without ``question`` for hidden
+            states.
+        num_eigenvalues: Reference number of answers; sets with more or fewer answers are mapped to it.
+        floor: Lower limit that eigenvalues are clamped to before the logarithm.
         gram_kernel: Kernel of the Gram matrix: ``linear`` (cosine) or ``rbf``.
         gamma: Bandwidth of the RBF Gram kernel.
         learn_gamma: Learn the bandwidth, through the spectrum.
-        projection_dim: Learn a linear map of the vectors to this length, through the spectrum; null for none.
+        projection_dim: Learn a linear map of the vectors to this dimension, through the spectrum; null for no map.
         learn_layers: Learn the weights of several layers' Gram matrices, through the spectrum.
         kernel: GP kernel over features: ``rbf``, ``matern12``, ``matern32`` or ``matern52``. The features of a block
             share a length scale.
-        mean: The GP's prior mean: ``constant``, or ``agreement``, linear in how much the answers agree, with a prior
-            that more agreement is more often right. Null: constant for the spectrum alone, which is the paper's method,
-            else agreement.
-        warm_start: Checkpoint of a predictor fitted elsewhere on the same features. Its latent mean joins the prior
-            mean, with a weight that the labels decide.
-        num_inducing: Inducing points at most; null for 128, or 256 where answer subsets are fitted on (``subsets``).
-        lr: Learning rate of Adam, where something before the spectrum is learned.
+        mean: The GP's prior mean: ``constant``, or ``agreement``, which is linear in the agreement of the answers, with
+            a prior that answers which agree are more often right. Null for ``constant`` with the spectrum alone (the
+            paper's method), else ``agreement``.
+        warm_start: Checkpoint of a predictor fitted on other data with the same features. Its latent mean becomes a
+            term of the prior mean, with a weight that is learned from the labels. Null for a cold start.
+        num_inducing: Largest number of inducing points; null for 128, or 256 with answer subsets (``subsets``).
+        lr: Learning rate of Adam, which is used if something before the spectrum is learned.
         seed: Random seed of the k-means initialisation of inducing points.
         gram: Deprecated name of ``gram_kernel``.
     """
@@ -101,10 +101,10 @@ class SGPUModule(Float64Module):
         self.hparams["gram_kernel"] = gram or gram_kernel
         self._requested = {key: self.hparams[key] for key in FROM_DATA}
         self.vector_specs: tuple[VectorSpec, ...] = ()
-        # The number of layers and the length of vectors are known with the data; a checkpoint has them in its shapes.
+        # The data determine the number of layers and the dimension; a checkpoint has them in the shapes of its tensors.
         self.features: AnswerFeatures = make_features(self.hparams, features or blocks_of(()), 1, None)
         self.gp: GPClassifier | None = None
-        # Numbers of the groups that were fitted on, which evaluation refuses; None where they are not known.
+        # Numbers of the groups that were fitted on, which evaluation refuses; None if they are not known.
         self.train_groups: Tensor | None = torch.empty(0, dtype=torch.long)
         self.train_size = 0.0
         self.val_metrics = probability_metrics("val/")
@@ -119,10 +119,10 @@ class SGPUModule(Float64Module):
         return self.features.learnable or self.hparams["projection_dim"] is not None
 
     def forward(self, batch: AnswerBatch | Mapping[str, Any]) -> Prediction:
-        """P(correct), latent mean and variance, and the entropy split of each answer set.
+        """Predict P(correct), latent mean and variance, and the split of the entropy for each answer set.
 
-        Gradients flow from the prediction through GP, features, spectrum and Gram matrix to the vectors, where
-        gradients are enabled.
+        If gradients are enabled, they flow from the prediction through GP, features, spectrum and Gram matrix to the
+        vectors.
 
         Args:
             batch: Answer sets; see `AnswerBatch.of`.
@@ -130,7 +130,7 @@ class SGPUModule(Float64Module):
         return self._classifier()(self.features_of(AnswerBatch.of(batch)))
 
     def features_of(self, batch: AnswerBatch) -> Tensor:
-        """Features of a batch, float64 [B, F]: its own, those of its vectors, or cached ones by position."""
+        """Features of a batch, float64 [B, F]: those it holds, those of its vectors, or cached ones by position."""
         if batch.features is not None:
             return batch.features
         return self._cache.rows(batch.index) if batch.vectors is None else self.features(batch)
@@ -147,22 +147,22 @@ class SGPUModule(Float64Module):
             data.require_labelled(splits[stage])
 
     def teardown(self, stage: str) -> None:
-        """Let the data module's loaders carry vectors again, for other uses, and free the training set."""
+        """Let the data module's batches hold vectors again, for other uses, and free the training set."""
         if (data := self._data()) is not None:
             data.with_vectors = True
         self._training = None
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add the callbacks that stop a fit and keep its best state to the trainer's own.
+        """Add the callbacks that stop a fit and keep its best state to the trainer's callbacks.
 
-        Callbacks that are returned here would replace those of a user that have the same class or a parent class.
+        None is returned to Lightning, which would let it replace a user's callback of the same class or a parent class.
         """
         if self._is_fitting:
-            add_fit_callbacks(self.trainer, learned_front=self.learns_features)
+            add_fit_callbacks(self.trainer, learned_features=self.learns_features)
         return []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """L-BFGS on kernel and prior mean, given the best posterior; Adam on everything where a front is learned."""
+        """L-BFGS on kernel and prior mean for a GP alone; Adam on all parameters if features are learned."""
         if not self.learns_features:
             return kernel_optimizer(self._classifier())
         learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -171,7 +171,7 @@ class SGPUModule(Float64Module):
     # Fitting
 
     def _start(self, data: AnswerDataModule | None) -> None:
-        """Forget an earlier fit; make the features and the GP for the data."""
+        """Discard an earlier fit, and make the feature extractor and the GP for the data."""
         settings = {**self.hparams, **self._requested}
         start = FitStart.of_data(data, settings) if data is not None else FitStart.of_trainer(self.trainer, settings)
         self.hparams.update({"features": start.blocks, "mean": start.mean})
@@ -181,29 +181,29 @@ class SGPUModule(Float64Module):
         training = start.training_set(self._cache)
         self.gp, self.train_groups = start.gp(training)
         self.train_size = training.total
-        # With a learned front, features change with every step.
+        # Learned features change with every step, so they are not kept.
         self._training = None if self.learns_features else training
 
     def on_fit_start(self) -> None:
-        """Refuse a precision the GP cannot run in, and leave a CPU's other cores alone."""
+        """Refuse a precision the GP cannot run in, and limit the fit of a GP alone to one thread."""
         check_precision(self._classifier())
         if not self.learns_features and self.trainer.world_size > 1:
             raise SGPUError(
                 f"trainer.devices: a GP alone is fitted on one device, in seconds, got {self.trainer.world_size}; "
                 "several devices are for learned projections and layer weights"
             )
-        # Lightning leaves modules in the mode they are in; in evaluation mode GPyTorch would train on cached factors.
+        # Lightning does not change a module's mode, and in evaluation mode GPyTorch would train on cached factors.
         self.train()
         if not self.learns_features:
-            # Steps on a 64-point GP are many tiny operations: a second thread made fits 8 times slower, not faster.
+            # A step on a 64-point GP is many tiny operations. A second thread made fits 8 times slower, not faster.
             self._threads = torch.get_num_threads()
             torch.set_num_threads(1)
 
     def training_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int) -> dict[str, Any]:
-        """The loss of a step: minus the bound per answer set, with the priors.
+        """Compute the loss of a step: minus the sum of ELBO and log prior, per answer set.
 
-        The GP alone is fitted on its whole training set in every step, whatever the batch: the collapsed ELBO is not a
-        sum over batches. With a learned front the step is on the batch.
+        A GP alone is fitted on its whole training set in every step, whatever the batch, because the collapsed ELBO is
+        not a sum over batches. If features are learned, the step uses the batch.
         """
         classifier = self._classifier()
         if self._training is None:
@@ -217,7 +217,7 @@ class SGPUModule(Float64Module):
         return {"loss": -elbo - classifier.latent.log_prior() / size, "total": total}
 
     def on_train_end(self) -> None:
-        """Solve for the posterior of all training sets: the kernel may have been learned on some of them."""
+        """Solve for the posterior of all training sets, because the kernel may have been learned on some of them."""
         if self._training is not None:
             with torch.no_grad():
                 self._classifier().collapsed_elbo(self._training.features, self._training.labels, self._training.weight)
@@ -232,7 +232,7 @@ class SGPUModule(Float64Module):
         return self._classifier().elbo(self.features_of(batch), batch.label, self._train_size(batch))
 
     def _train_size(self, batch: AnswerBatch) -> float:
-        """Number of training sets; that of the batch where it is not known."""
+        """Number of training sets; the size of the batch if it is not known."""
         data = self._data()
         in_data = 0 if data is None else len(data.split_indices.get("train", ()))
         return self.train_size or in_data or len(batch)
@@ -240,7 +240,7 @@ class SGPUModule(Float64Module):
     # Evaluation
 
     def on_validation_start(self) -> None:
-        """Check and read the data, unless fitting did."""
+        """Check and read the data, unless the fit has done so."""
         self._prepare(None if self._is_fitting else "val")
 
     def on_test_start(self) -> None:
@@ -252,7 +252,7 @@ class SGPUModule(Float64Module):
         self._prepare(None)
 
     def _prepare(self, held_out: Split | None) -> None:
-        self._classifier()  # first: without a fit there is nothing to read the data for
+        self._classifier()  # raises an error if there is no fit, before the data are read
         data = self._data()
         if data is None:
             return
@@ -293,7 +293,7 @@ class SGPUModule(Float64Module):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the vectors were made by, and which groups were fitted on."""
+        """Add the origin of the vectors, the groups that were fitted on, and the settings of a warm start."""
         checkpoint["vector_specs"] = [spec.to_dict() for spec in self.vector_specs]
         checkpoint["train_groups"] = self.train_groups
         checkpoint["train_size"] = self.train_size
@@ -301,10 +301,11 @@ class SGPUModule(Float64Module):
         checkpoint["warm_start"] = None if base is None else base.settings
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give the parts the checkpoint's shapes, after checking that it is one of ours and fits the settings.
+        """Make the parts in the checkpoint's shapes, after checking its origin and its settings.
 
         Raises:
-            CheckpointError: If it is not. The message names the settings that differ.
+            CheckpointError: If it was not written by ``sgpu fit``, or with other settings; the message names the
+                settings that differ.
         """
         if "gp.mean" not in checkpoint["state_dict"] or "vector_specs" not in checkpoint:
             raise CheckpointError("checkpoint: expected one written by 'sgpu fit', got one of another module")
@@ -315,7 +316,7 @@ class SGPUModule(Float64Module):
             self.hparams[key] = settings[key]
         self.features, self.gp, self.vector_specs = empty_parts(current)
         groups = checkpoint["train_groups"]
-        if self._is_fitting:  # the fit goes on, perhaps on other data: the groups of both were fitted on
+        if self._is_fitting:  # the fit is resumed, perhaps on other data; the groups of both were fitted on
             self.train_groups = joined_groups(self.train_groups, groups)
         else:
             self.train_groups, self.train_size = groups, checkpoint.get("train_size", 0.0)
@@ -325,7 +326,7 @@ class SGPUModule(Float64Module):
         return self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
 
     def _data(self) -> AnswerDataModule | None:
-        """The trainer's data module, if it is one of ours."""
+        """The trainer's data module if it is an `AnswerDataModule`, else None."""
         data = None if self._trainer is None else getattr(self.trainer, "datamodule", None)
         return data if isinstance(data, AnswerDataModule) else None
 

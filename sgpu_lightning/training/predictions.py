@@ -17,13 +17,13 @@ from sgpu_lightning.gp.frozen.prediction import Prediction
 def prediction_records(
     batches: Iterable[tuple[Tensor, Prediction]], table: AnswerTable, train_groups: Tensor | None = None
 ) -> Iterator[dict[str, Any]]:
-    """One JSON-ready record for each predicted answer set.
+    """Yield one JSON-ready record for each predicted answer set.
 
     Args:
-        batches: Output of ``trainer.predict``: positions [B] and their prediction.
+        batches: Output of ``trainer.predict``: positions [B] and their predictions.
         table: The answer sets that the positions refer to.
-        train_groups: Numbers of the groups that the predictor was fitted on, int64. Other sets are ``held_out``. None
-            where the groups are not known: the records then have no such key.
+        train_groups: Numbers of the groups that the predictor was fitted on, int64. Sets of other groups are marked
+            ``held_out``. None if the groups are not known; the records then have no key ``held_out``.
     """
     held_out = None if train_groups is None else (~torch.isin(table.group_hashes, train_groups)).tolist()
     for index, prediction in batches:

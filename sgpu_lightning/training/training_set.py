@@ -17,13 +17,13 @@ from sgpu_lightning.training.feature_cache import FeatureCache
 
 
 class TrainingSet(NamedTuple):
-    """What the GP is fitted on. A set that is also fitted on with answer subsets has one row for each.
+    """The rows that the GP is fitted on: one for each answer set, and one for each of its answer subsets, if any.
 
     Args:
         features: Float64 [n, F].
         labels: 1.0 right, 0.0 wrong, float64 [n].
-        weight: How many independent answer sets each row counts for, float64 [n]; None: one each.
-        groups: Distinct numbers of the groups fitted on, int64 [g]; None: not known.
+        weight: Number of independent answer sets that each row counts for, float64 [n]; None if each counts for one.
+        groups: Distinct numbers of the groups fitted on, int64 [g]; None if they are not known.
     """
 
     features: Tensor
@@ -33,17 +33,17 @@ class TrainingSet(NamedTuple):
 
     @property
     def total(self) -> float:
-        """How many independent answer sets the rows count for."""
+        """The number of independent answer sets that all rows together count for."""
         return len(self.labels) if self.weight is None else float(self.weight.sum())
 
     def take(self, rows: Tensor) -> TrainingSet:
-        """The training set reduced to these rows, int64 [m]."""
+        """Select rows, int64 [m]."""
         weight = None if self.weight is None else self.weight[rows]
         return TrainingSet(self.features[rows], self.labels[rows], weight, self.groups)
 
 
 def training_set_of(data: AnswerDataModule, cache: FeatureCache) -> TrainingSet:
-    """The training set of a data module, from cached features of its answer sets."""
+    """Make the training set of a data module from cached features of its answer sets."""
     index, count = data.split_indices["train"], len(cache.features)
     labels = data.table.labels[index]
     weight = design_effect_weights(data.table.variants[index], labels, cache.features[0][index])
@@ -56,11 +56,11 @@ def training_set_of(data: AnswerDataModule, cache: FeatureCache) -> TrainingSet:
 
 
 def training_set_from(batches: Iterable[AnswerBatch], extract: Callable[[AnswerBatch], Tensor]) -> TrainingSet:
-    """The training set that batches of a DataLoader hold. Answer sets without a label are left out.
+    """Make the training set from the batches of a DataLoader. Answer sets without a label are left out.
 
     Args:
         batches: All batches of the DataLoader.
-        extract: From a batch to its features [B, F].
+        extract: Function of a batch that returns its features [B, F].
 
     Raises:
         SplitError: If the labels are not of both classes.
@@ -81,11 +81,11 @@ def training_set_from(batches: Iterable[AnswerBatch], extract: Callable[[AnswerB
 
 
 def _column(batches: list[AnswerBatch], name: str) -> Tensor | None:
-    """One field of all batches; None where a batch lacks it."""
+    """Join one field of all batches; None if a batch lacks it."""
     parts = [part for batch in batches if (part := getattr(batch, name)) is not None]
     return torch.cat(parts) if len(parts) == len(batches) else None
 
 
 def joined_groups(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
-    """Distinct numbers of the groups of two fits, int64; None where those of one are not known."""
+    """Distinct numbers of the groups of two fits, int64; None if the groups of either fit are not known."""
     return None if ours is None or theirs is None else torch.unique(torch.cat([ours, theirs]))

@@ -1,4 +1,4 @@
-"""Reading a predictor that was fitted elsewhere, for a fit to start from."""
+"""Reading of a predictor fitted on other data, for the warm start of a fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WarmStart(NamedTuple):
 
     Args:
         gp: Its frozen GP.
-        groups: Numbers of the groups it was fitted on, int64; None: not known.
+        groups: Numbers of the groups it was fitted on, int64; None if they are not known.
     """
 
     gp: FrozenGP
@@ -36,14 +36,14 @@ def read_warm_start(path: Path, features: AnswerFeatures, specs: Sequence[Vector
         specs: What made the vectors of that fit.
 
     Raises:
-        CheckpointError: If it is no checkpoint, or was fitted on other features or vectors.
+        CheckpointError: If the file is not a checkpoint, or was fitted on other features or vectors.
     """
     content = read_checkpoint(path)
     parts = fitted_parts(content)
     theirs, ours = parts.features.extra_repr(), features.extra_repr()
     if theirs != ours or parts.features.learnable or features.learnable or parts.features.projection is not None:
         raise CheckpointError(
-            f"warm_start: {path}: expected a predictor on the same features without a learned front, {ours}, got "
+            f"warm_start: {path}: expected a predictor on the same features, none of them learned, {ours}, got "
             f"{theirs}; fit it with the same settings"
         )
     check_vectors(parts.vector_specs, specs)

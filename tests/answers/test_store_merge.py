@@ -106,7 +106,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     store_of("left", "ab")
     store_of("right", "bc")
     assert main(["merge", "left", "right", "--out", "out"]) == 0
-    assert "3 answer sets added to out, 1 were there; it holds 3" in capsys.readouterr().out
+    assert "3 answer sets added to out, 1 were already there; it holds 3" in capsys.readouterr().out
     assert main(["merge", "[left,right]", "--out", "out"]) == 0
     assert main(["merge", "left", "nowhere", "--out", "out"]) == 1
     assert "sgpu merge: nowhere: not a store" in capsys.readouterr().err

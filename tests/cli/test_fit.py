@@ -68,7 +68,7 @@ class TestFit:
             (["--data.answers", "embedded", "--data.encoder", "other"], "expected vectors of encoder other"),
             (["--data.answers", "one_class.jsonl"], "training labels are 1"),
             (["--data.answers", "toy.jsonl", "--data.test_answers", "toy.jsonl"], "is in both the"),
-            (["--data.answers", "[toy.jsonl,toy.jsonl]"], "answer set 'q0' is there twice, with the same answers"),
+            (["--data.answers", "[toy.jsonl,toy.jsonl]"], "answer set 'q0' occurs twice, with the same answers"),
             (["--data.answers", "toy.csv"], "toy.csv: no such"),
             (["--data.answers", "toy.jsonl", "--data.grader", "oracle"], "unknown grader 'oracle'"),
             (["--data.answers", "toy.jsonl", "--data.batch_size", "0"], "batch_size: expected at least 1, got 0"),

@@ -82,4 +82,4 @@ def test_a_text_that_is_stale_missing_or_of_no_verb_is_named(monkeypatch, tmp_pa
     (tmp_path / "stale.txt").write_text("old")
     (tmp_path / "gone.txt").write_text("old")
     rendered = {tmp_path / "stale.txt": "new", tmp_path / "missing.txt": "new"}
-    assert differences(rendered) == ["missing.txt: not there", "stale.txt: differs", "gone.txt: of no verb"]
+    assert differences(rendered) == ["missing.txt: missing", "stale.txt: differs", "gone.txt: belongs to no verb"]

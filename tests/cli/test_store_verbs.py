@@ -23,7 +23,7 @@ class TestImportAndEmbed:
     def test_importing_again_adds_nothing(self, toy_answers, capsys):
         for _ in range(2):
             assert main(["import", str(toy_answers), "--out", "store"]) == 0
-        assert "0 answer sets written to store, 240 were there" in capsys.readouterr().out
+        assert "0 answer sets written to store, 240 were already there" in capsys.readouterr().out
 
     def test_a_record_that_changed_under_its_id_is_refused(self, tmp_path, capsys):
         path = write_toy_answers(tmp_path / "a.jsonl", 5)

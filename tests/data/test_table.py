@@ -241,7 +241,7 @@ def test_vectors_of_unequal_dimensions_are_not_joined(tmp_path):
     make_store(tmp_path / "two", [[2]], hidden(dim=5, source="big"))
     table = table_of(tmp_path / "one", tmp_path / "two")
     assert [run.vectors.shape[-1] for run in vector_runs(table)] == [2, 5]  # features of each run are fine
-    with pytest.raises(VectorError, match=r"unequal dimensions \[2, 5\]: what is learned on vectors needs one"):
+    with pytest.raises(VectorError, match=r"unequal dimensions \[2, 5\]: expected one dimension, to learn"):
         all_vectors(table)
 
 

@@ -28,7 +28,7 @@ from sgpu_lightning.evaluation.curves.label_curve import (
     against_best,
     shorten,
 )
-from sgpu_lightning.evaluation.curves.label_draws import Halves, fit_base
+from sgpu_lightning.evaluation.curves.label_draws import LabelSplit, fit_base
 from sgpu_lightning.features.answer_subsets import AnswerSubset, draw_answers
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
@@ -76,33 +76,33 @@ def grouped(tmp_path_factory):
 
 class TestDraws:
     def test_groups_are_whole_and_never_evaluated_on_as_well(self, grouped):
-        halves = Halves(grouped, LabelSettings(**QUICK))
-        labelled, _ = halves.draw(20, 0)
+        split = LabelSplit(grouped, LabelSettings(**QUICK))
+        labelled, _ = split.draw(20, 0)
         assert len(labelled) == 21
-        inside, outside = ({grouped.groups[i] for i in rows.tolist()} for rows in (labelled, halves.evaluated))
+        inside, outside = ({grouped.groups[i] for i in rows.tolist()} for rows in (labelled, split.evaluated))
         assert len(inside) == 7
         assert not inside & outside
-        assert len(halves.pool) + len(halves.evaluated) == 240
-        assert 0.3 < len(halves.pool) / 240 < 0.7
+        assert len(split.pool) + len(split.evaluated) == 240
+        assert 0.3 < len(split.pool) / 240 < 0.7
 
     def test_a_group_is_evaluated_on_in_every_file_or_in_none(self, sets):
-        first, again = (Halves(data, LabelSettings(**QUICK)) for data in sets[:2])
+        first, again = (LabelSplit(data, LabelSettings(**QUICK)) for data in sets[:2])
         questions = [{half.data.groups[i] for i in half.evaluated.tolist()} for half in (first, again)]
         assert questions[0] == questions[1]
 
     def test_draws_differ_and_more_labels_hold_those_of_fewer(self, grouped):
-        halves = Halves(grouped, LabelSettings(**QUICK))
-        few, more, other = (set(halves.draw(k, draw)[0].tolist()) for k, draw in ((20, 0), (40, 0), (20, 1)))
+        split = LabelSplit(grouped, LabelSettings(**QUICK))
+        few, more, other = (set(split.draw(k, draw)[0].tolist()) for k, draw in ((20, 0), (40, 0), (20, 1)))
         assert few < more
         assert few != other
-        assert set(Halves(grouped, LabelSettings(**QUICK)).draw(20, 0)[0].tolist()) == few
+        assert set(LabelSplit(grouped, LabelSettings(**QUICK)).draw(20, 0)[0].tolist()) == few
 
     def test_sets_to_evaluate_on_are_capped(self, grouped):
-        assert len(Halves(grouped, LabelSettings(**QUICK, evaluate_on=30)).evaluated) == 30
+        assert len(LabelSplit(grouped, LabelSettings(**QUICK, evaluate_on=30)).evaluated) == 30
 
     def test_a_draw_of_one_class_is_drawn_again_and_counted(self, sets):
-        halves = Halves(sets[0], LabelSettings(**QUICK))
-        draws = [halves.draw(2, draw) for draw in range(10)]
+        split = LabelSplit(sets[0], LabelSettings(**QUICK))
+        draws = [split.draw(2, draw) for draw in range(10)]
         assert all(len(torch.unique(sets[0].labels[rows])) == 2 for rows, _ in draws)
         assert sum(redrawn for _, redrawn in draws) > 0
 
@@ -115,7 +115,7 @@ class TestDraws:
     def test_a_single_class_to_evaluate_on_is_refused(self, grouped):
         wrong = replace(grouped, labels=torch.zeros(len(grouped), dtype=torch.float64))
         with pytest.raises(EvaluationError, match=r"answer sets to evaluate on.*are of one class"):
-            Halves(wrong, LabelSettings(**QUICK))
+            LabelSplit(wrong, LabelSettings(**QUICK))
 
 
 class TestBase:
@@ -148,7 +148,7 @@ class TestBase:
         monkeypatch.setattr("sgpu_lightning.evaluation.curves.label_curve.fit_base", spy)
         curve = LabelCurve(sets, LabelSettings(**QUICK, labels=[20], draws=1))
         curve.add(sets[0])
-        evaluated = {sets[0].groups[i] for i in Halves(sets[0], curve.settings).evaluated.tolist()}
+        evaluated = {sets[0].groups[i] for i in LabelSplit(sets[0], curve.settings).evaluated.tolist()}
         assert set(left_out[0]) == set(sets[0].groups)
         assert set(left_out[1]) == evaluated
 
@@ -172,12 +172,12 @@ class TestLabelCurve:
         assert len(curve.points) == 2 * 2 * len(methods)
 
     def test_metrics_are_the_mean_over_draws_of_sets_that_were_not_labelled(self, sets, curve):
-        data, halves = sets[2], Halves(sets[2], curve.settings)
-        labels, expected = data.labels[halves.evaluated], []
+        data, split = sets[2], LabelSplit(sets[2], curve.settings)
+        labels, expected = data.labels[split.evaluated], []
         for draw in range(2):
-            rows, _ = halves.draw(60, draw)
+            rows, _ = split.draw(60, draw)
             fitted = fit_classifier(data.features[rows], data.labels[rows], data.widths, agreement=data.agreement)
-            p = fitted.freeze()(data.features[halves.evaluated]).p_correct
+            p = fitted.freeze()(data.features[split.evaluated]).p_correct
             expected.append((roc_auc_score(labels, p), brier_score_loss(labels, p)))
         found = metrics_of(curve, data.name, 60, DEFAULT)
         assert found["auroc"] == pytest.approx((expected[0][0] + expected[1][0]) / 2, abs=1e-9)
@@ -185,7 +185,7 @@ class TestLabelCurve:
 
     def test_what_needs_no_labels_is_the_same_for_every_number_of_them(self, sets, curve):
         first = sets[0]
-        rows = Halves(first, curve.settings).evaluated
+        rows = LabelSplit(first, curve.settings).evaluated
         p = fit_base(first, sets, set(first.groups).__contains__)(first.features[rows]).p_correct
         expected = measure(HeldOutPredictions(p, p, p), first.labels[rows])
         for size in (20, 60):

@@ -121,7 +121,7 @@ def test_logprob_is_mean_and_deviation_and_refuses_sets_without():
     expected = torch.tensor([-3.0, (14 / 3) ** 0.5], dtype=torch.float64)
     torch.testing.assert_close(AnswerFeatures(["logprob"])(batch)[0], expected, atol=1e-6, rtol=0)
     both = text_batch({"answers": ["a", "b"], "logprobs": [-1.0, -2.0]}, {"answers": ["a", "b"]})
-    with pytest.raises(SGPUError, match="'logprob' needs 'logprobs' in every record, 1 of 2 answer sets lack them"):
+    with pytest.raises(SGPUError, match="'logprob' needs 'logprobs' in every record, but 1 of 2 answer sets lack them"):
         AnswerFeatures(["logprob"])(both)
 
 

@@ -344,7 +344,7 @@ def test_tokens_and_cost_are_counted():
         (lambda: ApiSettings(concurrency=0), "concurrency: expected an integer of at least 1, got 0"),
         (lambda: ApiSettings(timeout=0), "timeout: expected seconds above 0, got 0"),
         (lambda: ApiSettings(input_price=-1), "input_price: expected a price of at least 0 or None, got -1"),
-        (lambda: ApiSettings(extra_body={"n": 3}), "extra_body: .* got 'n', which has a setting of its own"),
+        (lambda: ApiSettings(extra_body={"n": 3}), "extra_body: .* got 'n', which has its own setting"),
         (lambda: ApiClient("localhost:8000", "m"), "api: expected a URL such as http://127.0.0.1:8000/v1, got"),
         (
             lambda: ApiClient("http://x/v1", "m", api_key_env="NOT_SET"),

@@ -16,9 +16,9 @@ def embed(
     dtype: Literal["float16", "float32"] = "float32",
     cache_dir: Path | None = None,
 ) -> None:
-    """Write a sentence encoder's vectors beside the answers of a store.
+    """Add a sentence encoder's vectors to a store.
 
-    Shards that already have these vectors are left as they are, so an interrupted run resumes where it stopped.
+    Shards that already have these vectors are not changed, so an interrupted run resumes where it stopped.
 
     Args:
         store: The store's folder.

@@ -1,4 +1,4 @@
-"""Bring your own answers into a store."""
+"""Import your own answers into a store."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sgpu_lightning.cli.parser import run_function
 
 
 def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip"] = "raise") -> None:
-    """Bring answers from a file into a store.
+    """Import answers from a file into a store.
 
     Args:
         answers: A .jsonl, .jsonl.gz or .parquet file of records (see docs/record.md).
-        out: The store's folder. An existing store is extended by the records that it does not have yet.
+        out: The store's folder. Records that an existing store does not have yet are added to it.
         on_error: ``raise`` at the first bad record, or ``skip`` bad records and list them.
     """
     from sgpu_lightning.answers.reader import Skipped
@@ -24,7 +24,7 @@ def import_answers(answers: Path, *, out: Path, on_error: Literal["raise", "skip
     added, present = import_file(answers, out, on_error=on_error, skipped=skipped)
     if skipped.messages:
         say(skipped.summary())
-    say(f"{added} answer sets written to {out}" + (f", {present} were there" if present else ""))
+    say(f"{added} answer sets written to {out}" + (f", {present} were already there" if present else ""))
 
 
 def run(args: list[str]) -> None:

@@ -35,10 +35,12 @@ def label(
 
     Args:
         answers: A store, or a .jsonl, .jsonl.gz or .parquet file of records.
-        grader: exact, alias, squad_f1, rouge_l, vqa, multiple_choice, number, class_name, or judge (a language
-            model; options api and model); null for the grader that a store's task names, else alias.
-        options: The grader's own options as JSON, for example '{"threshold": 0.4}'.
-        against: Labels to compare with: ``label`` for the records' own, or the name of another grader; null for none.
+        grader: exact, alias, squad_f1, rouge_l, vqa, multiple_choice, number, class_name, judge (a language model;
+            options api and model), or a grader of an installed package; null for the grader that a store's task names,
+            else alias.
+        options: Options of the grader as JSON, for example '{"threshold": 0.4}'.
+        against: Labels to compare with: ``label`` for the records' labels, or the name of another grader; null for
+            none.
         out: Write the records with the new labels to this .jsonl or .jsonl.gz file; null to write nothing.
         examples: Number of disagreements shown.
         on_error: ``raise`` at the first bad record of a file, or ``skip`` bad records and list them.
@@ -114,7 +116,7 @@ def _disagreements(
     for i in shown:
         texts = (records[i].id, _short(scored_answer(records[i])), _short(" | ".join(records[i].gold or ())))
         words = ("right", "wrong") if ours[i] else ("wrong", "right")
-        table.add_row(*map(Text, texts), *words)  # Text: an answer may hold what reads as markup
+        table.add_row(*map(Text, texts), *words)  # as Text, because an answer may contain what rich reads as markup
     return table
 
 

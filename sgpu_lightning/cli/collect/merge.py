@@ -11,8 +11,8 @@ from sgpu_lightning.cli.parser import run_function
 def merge(stores: list[Path], *, out: Path) -> None:
     """Merge several stores into one, for example those of machines that share no disk.
 
-    The stores must come from the same model, task and settings. An answer set that several stores hold is taken once;
-    if they hold different answers to the same question, nothing is written.
+    The stores must come from the same model, task and settings. An answer set that is in several stores is added once.
+    If stores hold different answers to the same question, nothing is written.
 
     Args:
         stores: Folders of the stores; they are not changed.
@@ -22,7 +22,7 @@ def merge(stores: list[Path], *, out: Path) -> None:
     from sgpu_lightning.console import say
 
     merged, added, present = merge_stores(stores, out)
-    there = f", {present} were there" if present else ""
+    there = f", {present} were already there" if present else ""
     say(f"{added} answer sets added to {out}{there}; it holds {len(merged.ids())}")
 
 

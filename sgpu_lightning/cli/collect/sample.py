@@ -1,4 +1,4 @@
-"""Ask a model for N sampled answers and the greedy one, hidden states recorded."""
+"""Ask a model for N sampled answers and the greedy one, and record hidden states."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sample(
 
     Args:
         model: A language or vision-language model: hub id, or folder written by ``save_pretrained``; with ``api`` the
-            name that the server knows.
+            server's name for the model.
         task: A .jsonl or .jsonl.gz file of questions (keys ``id``, ``question``, and optionally ``gold``,
             ``context``, ``image``, ``group``), or the name of a task: triviaqa, nq_open, squad, vqav2, okvqa, vizwiz,
             cifar100, imagenet.
@@ -53,12 +53,12 @@ def sample(
         layers: Decoder blocks to record, counted from 0, negative from the end; null for the middle one, [] for none.
         token: Hidden state recorded for each answer: of the ``last`` answer token, or the ``mean`` over its tokens.
         sampling: Settings of sampling.
-        prompt: Settings of the prompt. A named task has a template of its own, used where none is given here.
+        prompt: Settings of the prompt. A named task has its own template, which is used unless one is given here.
         batch_size: Number of questions generated for at a time, each with N + 1 rows; it is reduced when memory runs
             out.
-        on_error: For a question that gets no answers: ``skip`` notes the reason and goes on, ``raise`` stops. The next
-            run asks the question again.
-        limit: Ask only the first so many questions; null for all.
+        on_error: What to do if a question gets no answers: ``skip`` records the reason and continues, ``raise`` stops.
+            The next run asks the question again.
+        limit: Number of questions to ask, from the first one on; null for all.
         device: ``auto`` or a torch device.
         dtype: The model's number format: ``auto`` (the model's own), ``float32``, ``bfloat16`` or ``float16``.
         vector_dtype: Number format in which hidden states are stored.

@@ -1,1 +1,1 @@
-"""Evaluate methods over many answer sets."""
+"""Evaluate methods on many answer sets."""

@@ -1,4 +1,4 @@
-"""Compare SGPU with every other score, cross-validated."""
+"""Compare SGPU with every other score by cross-validation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sgpu_lightning.evaluation.common.evaluation_settings import CompareSettings
 def compare(
     answers: list[str], *, out: Path | None = None, rows: int = 15, cache_dir: Path | None = None, **settings: Any
 ) -> None:
-    """Compare SGPU with every other score on the same answer sets: cross-validated, with intervals and paired tests.
+    """Compare SGPU with every other score on the same answer sets: cross-validation, intervals and paired tests.
 
-    Scores that need no labels are calibrated on the same folds that SGPU is fitted on. A rerun computes only what
-    changed.
+    Scores that need no labels are calibrated on the same folds that SGPU is fitted on. A second run computes only what
+    has changed.
 
     Args:
         answers: Answer files and stores.
         out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
-        rows: Number of rows of each table shown; SGPU and the supervised baselines are always shown.
+        rows: Number of rows shown of each table; SGPU and the supervised baselines are always shown.
         cache_dir: Folder where out-of-fold predictions are cached; null for the user's cache folder.
         settings: See `CompareSettings`.
     """
@@ -47,7 +47,7 @@ def compare(
 
 
 def _examples(missing: dict[str, dict[str, int]], most: int = 3) -> Sequence[str]:
-    """One score for each of the first reasons."""
+    """Name one score as an example for each of the first reasons."""
     by_reason: dict[str, str] = {}
     for name, reasons in missing.items():
         by_reason.setdefault(next(iter(reasons)), name)

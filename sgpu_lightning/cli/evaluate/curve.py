@@ -1,4 +1,4 @@
-"""Measure P(correct) with few labels, or with fewer answers."""
+"""Measure how good P(correct) is with few labels, or with fewer answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sgpu_lightning.evaluation.common.evaluation_settings import AnswerSettings,
 
 
 def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settings: Any) -> None:
-    """Measure P(correct) fitted on few labels: SGPU, cold and warm-started, and every other score on the same sets.
+    """Measure P(correct) with few labels: SGPU with and without a warm start, and every other score on the same sets.
 
     Args:
         files: Answer files and stores.
         out: Folder for the tables as CSV, Markdown and JSON; null to only show them.
-        rows: Number of unsupervised scores shown: the best by AUROC.
+        rows: Number of unsupervised scores shown, the best by AUROC.
         settings: See `LabelSettings`.
     """
     from sgpu_lightning.evaluation.common.set_reader import read
@@ -46,10 +46,11 @@ def labels(files: list[str], *, out: Path | None = None, rows: int = 5, **settin
 
 
 def answers(files: list[str], *, out: Path | None = None, **settings: Any) -> None:
-    """Measure P(correct) from fewer answers: one predictor for any number of answers, or one for each number.
+    """Measure P(correct) with fewer answers: one predictor for any number of answers, or one for each number.
 
     ``one`` is fitted on all answers, ``subsets`` also on random answer subsets, and ``per n`` on exactly as many
-    answers as it is evaluated with. All are evaluated on the same drawn answers, cross-validated by group.
+    answers as it is evaluated with. All are evaluated on the same randomly drawn answers, by cross-validation over
+    groups.
 
     Args:
         files: Answer files and stores.

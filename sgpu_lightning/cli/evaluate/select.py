@@ -1,4 +1,4 @@
-"""Find the threshold that keeps the error rate of answered questions below a risk."""
+"""Find the threshold on P(correct) that keeps the error rate of answered questions below a risk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def select(
 ) -> None:
     """Find the threshold on P(correct) that keeps the error rate of answered questions below a risk, with confidence.
 
-    Only labelled predictions of questions that the predictor was not fitted on are used. A message says so where no
-    threshold can be certified.
+    Only labelled predictions of questions that the predictor was not fitted on are used. If no threshold can be
+    certified, a message says so.
 
     Args:
         predictions: JSON Lines with p_correct and label, as 'sgpu predict' writes them.
@@ -29,8 +29,8 @@ def select(
         confidence: Probability with which the risk is kept, between 0 and 1.
         start: The strictest threshold tried, chosen without these predictions; null for 1 - risk. Choose a greater one
             for a predictor known to be overconfident.
-        seed: Random seed for drawing one answer set of each group that has several.
-        out: JSON file for the threshold and the data it is certified on; null to write none.
+        seed: Random seed for the choice of one answer set from each group that has several.
+        out: JSON file for the threshold and the data it is certified on; null to write no file.
     """
     from rich.console import Console
 
@@ -51,7 +51,9 @@ def select(
             "fitted on"
         )
     if not found.marked:
-        console.print("the file does not say which sets were held out from fitting: all are taken to be", style="bold")
+        console.print(
+            "the file does not say which sets were held out from fitting; all are assumed to be", style="bold"
+        )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(asdict(rule), indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Fit on some models or data, evaluate on others."""
+"""Fit on some models or data and evaluate on others."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def transfer(
     every source on every target; 'sgpu transfer A B C --leave_one_out' evaluates each file with a fit on the others.
 
     Args:
-        answers: With leave_one_out: answer files and stores. They may stand right after the verb.
-        sources: Answer files and stores to fit on, each on its own.
+        answers: With leave_one_out: answer files and stores. They may follow the verb without the option's name.
+        sources: Answer files and stores to fit on, each separately.
         targets: Answer files and stores to evaluate on.
-        leave_one_out: Fit on all but the target: on other models' answers to the same dataset (model, the meaning of
-            the option without a value), on the other datasets (dataset), on the other modality (modality), or on all
+        leave_one_out: Fit on all but the target: on other models' answers to the same dataset (model, which the option
+            means if it has no value), on the other datasets (dataset), on the other modality (modality), or on all
             other files (set).
         out: Folder for configuration, data fingerprints, predictions, tables and heat maps; null to only show tables.
         settings: See `TransferSettings`.
@@ -73,7 +73,7 @@ def transfer(
 def _check_files(
     answers: list[str] | None, sources: list[str] | None, targets: list[str] | None, leave_one_out: LeaveOut | None
 ) -> None:
-    """Require either sources and targets, or files to leave one out of."""
+    """Require either sources and targets, or ``leave_one_out`` with answer files."""
     if leave_one_out is None and (not sources or not targets or answers):
         raise EvaluationError("expected --sources and --targets, or answer files and --leave_one_out")
     if leave_one_out is not None and (sources or targets or not answers):

@@ -1,4 +1,4 @@
-"""Write P(correct) of every answer set as JSON Lines."""
+"""Write P(correct) for every answer set as JSON Lines."""
 
 from __future__ import annotations
 

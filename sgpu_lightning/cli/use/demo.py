@@ -1,4 +1,4 @@
-"""Run the whole pipeline on tiny models trained on the spot, offline."""
+"""Train tiny models and run the whole pipeline on them, offline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sgpu_lightning.cli.parser import run_function
 
 
 def demo(*, out: Path = Path("runs/demo"), questions: int | None = None, steps: int | None = None) -> None:
-    """Run the whole pipeline on tiny models trained on the spot, offline.
+    """Train tiny models and run the whole pipeline on them, offline.
 
     Trains two language models on a toy world and a vision-language model on handwritten digits, samples their answers
     with hidden states recorded, embeds the answers with the offline encoder, and fits and evaluates white-box and

@@ -1,4 +1,4 @@
-"""Make a portable predictor of a checkpoint."""
+"""Make a portable predictor from a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def export(
     onnx: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Make a portable predictor of a checkpoint: tensors as safetensors, everything else as JSON, and a model card.
+    """Make a portable predictor from a checkpoint: tensors as safetensors, everything else as JSON, and a model card.
 
-    The answers that the checkpoint was fitted on are read again: the predictor holds a description of the training
-    domain, which tells unlike answer sets, and the metrics on the sets held out from fitting. The folder appears only
-    when it is complete.
+    The answers that the checkpoint was fitted on are read again, because the predictor also holds the metrics on the
+    sets held out from fitting, and a description of the training domain, by which it recognises answer sets unlike the
+    training sets. The folder appears only when it is complete.
 
     Args:
         checkpoint: Written by ``sgpu fit``.
@@ -31,9 +31,9 @@ def export(
         title: Heading of the card; null for the folder's name.
         license: The predictor's licence by its name on the hub, for example ``mit``; null for none.
         notes: Further text for the card, such as the source of the data.
-        answers: The fit's answer files and stores at their present places; null for the places used in the fit.
+        answers: Present paths of the fit's answer files and stores; null for the paths used in the fit.
         cache_dir: Folder where the vectors of texts are cached; null for the one used in the fit.
-        onnx: Whether to write the GP as ONNX beside the folder, to OUT.onnx; needs the extra [onnx].
+        onnx: Whether to also write the GP as ONNX next to the folder, to OUT.onnx; needs the extra [onnx].
         overwrite: Whether to replace a predictor that is already in the folder.
     """
     from sgpu_lightning.console import say

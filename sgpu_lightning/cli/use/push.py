@@ -1,4 +1,4 @@
-"""Upload a portable predictor to a hub."""
+"""Upload a portable predictor to the Hugging Face hub."""
 
 from __future__ import annotations
 

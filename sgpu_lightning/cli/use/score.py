@@ -1,4 +1,4 @@
-"""Write P(correct) of answer sets with a portable predictor."""
+"""Write P(correct) for answer sets with a portable predictor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def score(
     revision: str | None = None,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> None:
-    """Write P(correct) of every answer set as JSON Lines, with a predictor made by ``sgpu export``.
+    """Write P(correct) for every answer set as JSON Lines, with a predictor made by ``sgpu export``.
 
     Files of any size are scored in bounded memory. A row has the keys of ``sgpu predict`` without ``held_out``, and
     ``unlike_training``: whether the answer set looks unlike the predictor's training data.
@@ -30,7 +30,8 @@ def score(
         predictor: The predictor's folder, or a hub id.
         answers: A .jsonl, .jsonl.gz or .parquet file; a store made by ``sgpu sample`` for hidden states.
         out: The file to write, which appears only when it is complete; null to write to standard output.
-        encoder: The encoder's folder or hub id, needed where the predictor's encoder is not found by its name.
+        encoder: The encoder's folder or hub id, needed if the predictor's encoder cannot be found by its name; null to
+            load it by its name.
         revision: Branch, tag or commit of a hub id; null for its main branch.
         on_error: ``raise`` at the first bad record, or ``skip`` bad records and report them.
     """
@@ -43,7 +44,7 @@ def score(
     from sgpu_lightning.predictor.predictor import SGPUPredictor
 
     if out is not None and out.exists() and answers.exists() and out.samefile(answers):
-        raise SGPUError(f"--out: {out}: is the answers themselves: choose another file")
+        raise SGPUError(f"--out {out}: expected another file than the answers; choose another file")
     skipped = Skipped()
     loaded = SGPUPredictor.from_pretrained(predictor, revision=revision, encoder=encoder)
     with warnings.catch_warnings(record=True) as caught:
@@ -64,7 +65,7 @@ def _print_rows(rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -22,7 +22,7 @@ def accept_renamed(**renamed: str) -> Callable[[_Settings], _Settings]:
     """Make a settings class accept the former names of fields, with a `DeprecationWarning`.
 
     Args:
-        renamed: The present name of each former one.
+        renamed: The present name of each former name.
     """
 
     def decorate(settings: _Settings) -> _Settings:

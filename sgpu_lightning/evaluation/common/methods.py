@@ -93,7 +93,7 @@ def gp_method(name: str, blocks: Sequence[str], *, agreement: bool = True, base:
 
 
 def base_method(name: str, base: FrozenGP) -> Method:
-    """Make the method that uses a predictor fitted on other data as it is; it uses no label of the training rows.
+    """Make the method that uses a predictor fitted on other data unchanged; it uses no label of the training rows.
 
     Args:
         name: Name of the method.

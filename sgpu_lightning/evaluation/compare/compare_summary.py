@@ -51,7 +51,7 @@ def mean_over_sets(results: Sequence[SetResult]) -> list[Row]:
 
 
 def against_best(results: Sequence[SetResult]) -> list[Row]:
-    """Make one row for each set: the default SGPU against the best unsupervised score of that very set.
+    """Make one row for each set: the default SGPU against the best unsupervised score of that set.
 
     Args:
         results: Results of the evaluation sets.

@@ -65,7 +65,7 @@ class SetResult:
     results: list[MethodResult] = field(repr=False)
 
     def best_unsupervised(self, metric: str = "auroc") -> MethodResult:
-        """The unsupervised score that is best on this very set, chosen with hindsight.
+        """The unsupervised score that is best on this set, chosen with hindsight.
 
         Args:
             metric: Metric to choose by; higher must be better.

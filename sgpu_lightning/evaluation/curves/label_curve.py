@@ -10,7 +10,7 @@ from sgpu_lightning.evaluation.common.evaluation_set import EvaluationSet
 from sgpu_lightning.evaluation.common.evaluation_settings import LabelSettings
 from sgpu_lightning.evaluation.common.methods import Method, base_method, gp_method, methods_for
 from sgpu_lightning.evaluation.curves.curve_points import Point, mean_of_metrics, measure
-from sgpu_lightning.evaluation.curves.label_draws import Halves, fit_base
+from sgpu_lightning.evaluation.curves.label_draws import LabelSplit, fit_base
 
 CONSTANT, WARM, ZERO = "sgpu_constant", "sgpu_warm", "sgpu_zero"
 KNOWN = "_known"  # suffix of a warm start from files that hold answers to questions of the same benchmark
@@ -41,15 +41,15 @@ class LabelCurve:
         Raises:
             EvaluationError: If the answer sets to evaluate on are of one class.
         """
-        halves = Halves(data, self.settings)
-        methods = self._methods(halves)
+        split = LabelSplit(data, self.settings)
+        methods = self._methods(split)
         for count in self.settings.labels:
-            draws = [halves.draw(count, draw) for draw in range(self.settings.draws)]
+            draws = [split.draw(count, draw) for draw in range(self.settings.draws)]
             kept = [draw for draw in draws if draw is not None]
-            self._note_draws(halves, count, left_out=len(draws) - len(kept), redrawn=sum(again for _, again in kept))
+            self._note_draws(split, count, left_out=len(draws) - len(kept), redrawn=sum(again for _, again in kept))
             for method in methods if kept else []:
                 rows = [
-                    measure(method.predict(data, labelled, halves.evaluated), data.labels[halves.evaluated])
+                    measure(method.predict(data, labelled, split.evaluated), data.labels[split.evaluated])
                     for labelled, _ in kept
                 ]
                 self.points.append(
@@ -58,25 +58,25 @@ class LabelCurve:
                     )
                 )
 
-    def _note_draws(self, halves: Halves, count: int, *, left_out: int, redrawn: int) -> None:
-        name = halves.data.name
+    def _note_draws(self, split: LabelSplit, count: int, *, left_out: int, redrawn: int) -> None:
+        name = split.data.name
         if left_out:
             self.notes.append(
                 f"{name}: {left_out} of {self.settings.draws} draws of {count} labels were left out: "
-                f"there are {len(halves.pool)} answer sets to draw from, and both classes are needed"
+                f"there are {len(split.pool)} answer sets to draw from, and both classes are needed"
             )
         if redrawn:
             self.notes.append(f"{name}: {redrawn} draws of {count} labels of one class were drawn again")
 
-    def _methods(self, halves: Halves) -> list[Method]:
-        data, own = halves.data, set(halves.data.groups)
+    def _methods(self, split: LabelSplit) -> list[Method]:
+        data, own = split.data, set(split.data.groups)
         found = [*methods_for(data), gp_method(CONSTANT, data.blocks, agreement=False)]
         if not self.settings.warm_start:
             return found
         bases = {"": fit_base(data, self.sets, own.__contains__, self.settings.seed)}
         bases[KNOWN] = bases[""]
         if any(not own.isdisjoint(one.groups) for one in self.sets if one is not data):
-            evaluated = {group for group in own if halves.evaluates(group)}
+            evaluated = {group for group in own if split.evaluates(group)}
             bases[KNOWN] = fit_base(data, self.sets, evaluated.__contains__, self.settings.seed)
         for suffix, base in bases.items():
             if base is None:

@@ -17,15 +17,15 @@ from sgpu_lightning.gp.frozen.frozen_gp import FrozenGP
 from sgpu_lightning.gp.hyperparameters import fit_classifier
 from sgpu_lightning.seeding import generator_of
 
-_ATTEMPTS = 20  # draws before one of both classes is given up
+_ATTEMPTS = 20  # largest number of draws until both classes must have been drawn
 _EVALUATED = 0.5  # proportion of groups that are evaluated on
-_BASE_SETS = 8192  # answer sets of all other files together, about the same number of each file
+_BASE_SETS = 8192  # number of answer sets of all other files together, about the same number from each file
 
 
-class Halves:
-    """The answer sets of a file that labels are drawn from, and those that are evaluated on.
+class LabelSplit:
+    """Split of a file into the answer sets that labels are drawn from (``pool``) and those that are evaluated on.
 
-    A hash of its name decides a group's half (see `split_of`), which is therefore the same in every file.
+    A hash of a group's name decides in which of the two it is (see `split_of`), so it is the same in every file.
 
     Args:
         data: Evaluation set of the file.

@@ -102,7 +102,7 @@ def certify_threshold(
         start: Strictest threshold tried, in [0, 1], chosen without these sets; None for 1 - risk. Choose a greater one
             for a predictor known to be overconfident.
         groups: Group of each set, [n]. Sets of one group are not independent, so one set of each group is drawn, and
-            the guarantee is for a set drawn from a random group. None if every set is a group of its own.
+            the guarantee is for a set drawn from a random group. None if every set is a separate group.
         seed: Random seed of that draw.
 
     Raises:

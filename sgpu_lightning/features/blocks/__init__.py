@@ -1,4 +1,4 @@
-"""Feature blocks by name. Every module of this folder that defines ``BLOCK`` is one."""
+"""Feature blocks by name. Every module of this folder that defines ``BLOCK`` adds one."""
 
 from __future__ import annotations
 

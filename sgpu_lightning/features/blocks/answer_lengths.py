@@ -1,6 +1,6 @@
-"""Block ``lengths``: log(1 + length) of the scored answer, and its mean and deviation over the answers.
+"""Block ``lengths``: log(1 + length) of the scored answer, and its mean and standard deviation over the answers.
 
-First for words, then for characters: 6 features.
+These three are computed for words and then for characters, which gives 6 features.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ def _compute(given: BlockInputs) -> Tensor:
     lacking = (logprobs.isnan() & given.mask).any(1)
     if bool(lacking.any()):
         raise SGPUError(
-            f"feature block 'logprob' needs 'logprobs' in every record, {int(lacking.sum())} of {len(lacking)} answer "
-            "sets lack them; leave the block out, or give records that have them"
+            f"feature block 'logprob' needs 'logprobs' in every record, but {int(lacking.sum())} of {len(lacking)} "
+            "answer sets lack them; leave the block out, or give records that have them"
         )
     return torch.stack(mean_and_spread(logprobs.nan_to_num(), given.mask), dim=-1)
 

@@ -1,7 +1,7 @@
-"""What a feature block is, and what blocks share.
+"""The definition of a feature block, and helper functions for several blocks.
 
 A block is a named group of features of an answer set, with one length scale in the GP. Each block is one module of this
-folder with a constant ``BLOCK``; the package finds it by itself.
+folder with a constant ``BLOCK``; the package discovers it automatically.
 
 Shapes: B answer sets of at most N answers; K is the reference number of answers.
 """
@@ -30,8 +30,8 @@ class BlockInputs:
         cosines: Cosine similarity of the answers, float64 [B, N, N], or [B, N + 1, N + 1] with the scored answer as
             last row and column.
         mask: True for real answers, bool [B, N].
-        size: K.
-        floor: Eigenvalues are clamped at this before the logarithm.
+        size: Reference number of answers K.
+        floor: Lower limit that eigenvalues are clamped to before the logarithm.
         gram_kernel: Kernel of the Gram matrix.
         gamma: Bandwidth of the RBF Gram kernel.
     """
@@ -50,13 +50,13 @@ class BlockInputs:
         return self.mask.sum(1)
 
     def texts(self, block: str) -> TextBatch:
-        """The text statistics of the answer sets.
+        """Return the text statistics of the answer sets.
 
         Args:
             block: Name of the block that needs them, for the error message.
 
         Raises:
-            SGPUError: If the batch lacks them.
+            SGPUError: If the batch has no text statistics.
         """
         if self.batch.texts is None:
             raise SGPUError(f"feature block '{block}' needs the answers' texts, which the batch lacks")
@@ -68,11 +68,12 @@ class Block:
     """A feature block.
 
     Args:
-        name: What configurations call it.
+        name: Name of the block in configurations.
         compute: Computes the features, float64 [B, width].
-        agreement: From K to one sign for each feature: 1 where a larger value means more agreement of the answers, -1
-            where it means less, 0 where it says nothing about agreement. Its length is the block's width.
-        available: Whether a batch holds the inputs that the block needs.
+        agreement: Function of K that returns one sign for each feature: 1 where a larger value means more agreement of
+            the answers, -1 where it means less, 0 where it says nothing about agreement. Its length is the block's
+            width.
+        available: Function of a batch: whether it holds the inputs that the block needs.
         scored: Whether the block needs the scored answer's vector.
     """
 

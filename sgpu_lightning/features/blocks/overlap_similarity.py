@@ -1,4 +1,4 @@
-"""Block ``overlap_similarity``: Jaccard similarity of the scored answer's words to the answers', at K ranks."""
+"""Block ``overlap_similarity``: word overlap (Jaccard) of the scored answer and each answer, sorted, at K ranks."""
 
 from __future__ import annotations
 

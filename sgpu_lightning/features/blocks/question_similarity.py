@@ -1,4 +1,7 @@
-"""Block ``question``: cosine of the scored answer to the question, which only an encoder's vectors have."""
+"""Block ``question``: cosine similarity of the scored answer and the question.
+
+It needs an encoder's vectors, because no hidden states of questions are recorded.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ def _compute(given: BlockInputs) -> Tensor:
     if given.batch.question is None:
         raise SGPUError(
             "feature block 'question' needs the question's vector, which hidden states and stores embedded by "
-            "earlier versions lack: leave it out, or embed the store again"
+            "earlier versions lack; leave the block out, or embed the store again"
         )
     return given.batch.question.to(given.cosines).unsqueeze(-1)
 

@@ -1,4 +1,4 @@
-"""Block ``scored_similarity``: cosines of the scored answer to the answers, sorted, at K ranks."""
+"""Block ``scored_similarity``: cosine similarities of the scored answer and each answer, sorted, at K ranks."""
 
 from __future__ import annotations
 

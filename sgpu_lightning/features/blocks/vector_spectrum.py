@@ -1,4 +1,7 @@
-"""Block ``spectrum``: log of the K reference eigenvalues of the vectors' Gram matrix. Alone, it is the paper's SGPU."""
+"""Block ``spectrum``: log of the K reference eigenvalues of the vectors' Gram matrix.
+
+On its own, it is the paper's method.
+"""
 
 from __future__ import annotations
 

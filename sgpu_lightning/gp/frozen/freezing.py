@@ -1,4 +1,4 @@
-"""From a latent GP to its frozen form."""
+"""Conversion of a latent GP to its frozen form."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sgpu_lightning.gp.latent import LatentGP
 
 
 def frozen_form(latent: LatentGP, kernel: KernelName, mean: Tensor, scale: Tensor) -> FrozenGP:
-    """The prediction of a latent GP as a plain module, for the parameters as they are now.
+    """Return a plain module that predicts with the present parameters of a latent GP.
 
-    With the whitened posterior N(m, S) and L L^T = k(Z, Z) + jitter: alpha = L^-T m, M = L^-T (S - I) L^-1. Where
-    gradients are on, the tensors carry them to the parameters.
+    With the whitened posterior N(m, S) and L L^T = k(Z, Z) + jitter: alpha = L^-T m, M = L^-T (S - I) L^-1. If
+    gradients are enabled, they flow through these tensors to the parameters.
 
     Args:
         latent: The latent GP.
         kernel: The name of its kernel.
-        mean: Subtracted from features to standardise them, [F].
-        scale: What they are then divided by, [F].
+        mean: Mean that is subtracted from the features, [F].
+        scale: Scale that the centred features are divided by, [F].
     """
     output_scale, length = latent.output_scale, latent.lengths
     points = latent.variational_strategy.inducing_points / length

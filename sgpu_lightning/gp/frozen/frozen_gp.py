@@ -21,15 +21,15 @@ class FrozenTensors(NamedTuple):
     """The tensors of a `FrozenGP`.
 
     Args:
-        mean: Subtracted from features, [F].
-        inverse_scale: What they are then multiplied by: 1 / (standard deviation x length scale), [F].
+        mean: Mean that is subtracted from the features, [F].
+        inverse_scale: Factor of the centred features: 1 / (standard deviation x length scale), [F].
         inducing: Inducing points Z in these units, [M, F].
         alpha: Weights of the posterior mean, [M].
         middle: Matrix M of the posterior variance, [M, M].
         constant: Constant c of the prior mean, a scalar.
         direction: D, from features in these units to the T basis functions of the prior mean, [F, T]; T may be 0.
-        basis_range: Lowest and highest value of each basis function among the training sets, [2, T]. The prior mean is
-            constant beyond, where nothing is known of it.
+        basis_range: Lowest and highest value of each basis function among the training sets, [2, T]. Outside this
+            range, where there are no training sets, the prior mean is constant.
         mean_weights: Weights w of the basis functions, [T].
         output_scale: The kernel's output scale, a scalar.
         diagonal: k(x, x), a scalar.
@@ -51,7 +51,7 @@ class FrozenTensors(NamedTuple):
 
     @classmethod
     def zeros(cls, num_features: int, num_inducing: int, num_basis: int, *, with_base: bool) -> FrozenTensors:
-        """Zeros of the right shapes, for a state dict to fill."""
+        """Make zeros of the right shapes, which a state dict then fills."""
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float64)
@@ -82,7 +82,8 @@ class FrozenGP(nn.Module):
     Args:
         kernel: See `LatentGP`.
         tensors: Everything that was fitted.
-        base: The predictor this one was warm-started from; its latent mean mu_base is a term of the prior mean.
+        base: The predictor that this one was warm-started from, whose latent mean mu_base is a term of the prior mean;
+            None without a warm start.
     """
 
     mean: Tensor
@@ -114,14 +115,14 @@ class FrozenGP(nn.Module):
         num_basis: int = 0,
         base: Mapping[str, Any] | None = None,
     ) -> FrozenGP:
-        """Make one with tensors of the right shapes for a state dict to fill.
+        """Make one with tensors of the right shapes, which a state dict then fills.
 
         Args:
             kernel: See `LatentGP`.
-            num_features: F.
-            num_inducing: M.
-            num_basis: T.
-            base: These arguments of the predictor it was warm-started from; None if there was none.
+            num_features: Number of features F.
+            num_inducing: Number of inducing points M.
+            num_basis: Number of basis functions T.
+            base: The same arguments for the predictor that it was warm-started from; None without a warm start.
 
         Raises:
             SGPUError: If the kernel is unknown.
@@ -143,7 +144,7 @@ class FrozenGP(nn.Module):
         }
 
     def forward(self, features: Tensor) -> Prediction:
-        """Predict for features [B, F]; differentiable where gradients are on.
+        """Predict for features [B, F]; differentiable if gradients are enabled.
 
         Rows are independent: the batch size does not change the result.
         """

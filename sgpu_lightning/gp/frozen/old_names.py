@@ -1,6 +1,6 @@
-"""Names in checkpoints and predictors written before the prior mean's parts were renamed.
+"""Names in checkpoints and predictors that were written before the parts of the prior mean were renamed.
 
-`renamed_state` and `renamed_settings` turn them into the present names; present names are left as they are.
+`renamed_state` and `renamed_settings` replace them by the present names; present names are left unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def renamed_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state dict under the present names.
 
     Args:
-        state: Values by dotted name; each part of a name is looked up by itself, so nested modules are covered.
+        state: Values by dotted name; each part of a name is looked up separately, so that nested modules are covered.
     """
     return {".".join(_TENSORS.get(part, part) for part in name.split(".")): value for name, value in state.items()}
 

@@ -1,4 +1,4 @@
-"""What is predicted for an answer set: P(correct) and how uncertain it is."""
+"""The prediction for an answer set: P(correct), the latent mean and variance, and the split of the uncertainty."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def coverage_at_risk(probs: Tensor, labels: Tensor, risk: float = 0.1) -> Tensor
         risk: The tolerated proportion r of wrong answers, in (0, 1].
 
     Returns:
-        The coverage in [0, 1], a float64 scalar; higher is better, 0 if no k meets the risk.
+        The coverage in [0, 1], a float64 scalar; higher is better. It is 0 if the risk is above r for every k.
 
     Raises:
         ValueError: If an argument is not as described, or there are no answers.

@@ -2,8 +2,8 @@
 
 ``tally.ece`` is the tally form of the metric ``ece``, and so on for every metric in the registry that has one; for
 example ``bootstrap_interval(partial(tally.ece, num_bins=10), probs, labels)``. A tally form takes a `Tally` and gives
-one value for each resample, float64 [R]. It stands beside the pure function of the same metric, which takes the
-probabilities unrounded, keeps their device and can be differentiated; a test holds the two forms together.
+one value for each resample, float64 [R]. The pure function of the same metric, in the same file, takes the
+probabilities unrounded, keeps their device and can be differentiated; a test checks that the two forms agree.
 """
 
 from __future__ import annotations

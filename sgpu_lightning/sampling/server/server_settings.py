@@ -72,7 +72,7 @@ class ApiSettings:
                 raise SamplingError(f"{name}: expected a price of at least 0 or None, got {value!r}")
         if taken := [name for name in self.extra_body if name in _RESERVED_FIELDS]:
             raise SamplingError(
-                f"extra_body: expected further fields of a request, got '{taken[0]}', which has a setting of its own"
+                f"extra_body: expected further fields of a request, got '{taken[0]}', which has its own setting"
             )
 
 

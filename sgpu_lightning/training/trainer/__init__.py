@@ -1,1 +1,1 @@
-"""What surrounds Lightning's Trainer in a fit: when it stops, its progress bar, its environment."""
+"""Helpers for Lightning's Trainer in a fit: when it stops, its progress bar, its environment variables."""

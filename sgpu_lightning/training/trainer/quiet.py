@@ -1,4 +1,4 @@
-"""Silencing Lightning's remarks that do not apply to fits in memory."""
+"""Suppression of Lightning's messages and warnings that do not apply to fits in memory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from contextlib import contextmanager
 _IRRELEVANT_WARNINGS = (
     ".*does not have many workers.*",  # the data is in memory
     ".*exists and is not empty.*",
-    ".*Total length of `DataLoader` across ranks is zero.*",  # no validation sets were wanted
+    ".*Total length of `DataLoader` across ranks is zero.*",  # validation sets are optional
     ".*is smaller than the logging interval.*",
     ".*LightningCLI's args parameter is intended.*",
     ".*treespec, LeafSpec.*",
-    ".*callbacks used to create the checkpoint need to be provided.*",  # evaluation needs none of them
+    ".*callbacks used to create the checkpoint need to be provided.*",  # evaluation does not need them
 )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Lightning's remarks about the hardware and about data loader workers, which do not apply here."""
+    """Suppress Lightning's messages about hardware and data loader workers, which do not apply here."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

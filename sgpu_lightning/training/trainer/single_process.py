@@ -1,4 +1,4 @@
-"""Keeps what a launcher left in the environment from splitting a fit on one device. Imports no torch."""
+"""Hides leftover variables of a launcher, which would break a fit on one device. This file imports no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-# Variables by which Lightning recognises several processes: of torchrun, Slurm, LSF and by hand.
+# Variables of torchrun, Slurm and LSF, or set by hand, by which Lightning recognises several processes.
 _NAMES = frozenset(
     {
         "GROUP_RANK",
@@ -32,8 +32,8 @@ def is_one_device(devices: Any, num_nodes: int = 1, accelerator: str = "auto") -
 
     Args:
         devices: The Trainer's argument: a number, ``"auto"``, or a list of devices.
-        num_nodes: Machines.
-        accelerator: The Trainer's argument; ``"auto"`` devices are one on ``"cpu"``.
+        num_nodes: Number of machines.
+        accelerator: The Trainer's argument; on ``"cpu"``, ``devices="auto"`` is one device.
     """
     if isinstance(devices, list | tuple):
         one = len(devices) == 1
@@ -43,13 +43,13 @@ def is_one_device(devices: Any, num_nodes: int = 1, accelerator: str = "auto") -
 
 
 def leftover_variables(environment: Mapping[str, str]) -> list[str]:
-    """Names of the launcher variables in an environment that says there are several processes.
+    """Find the launcher variables in an environment that describes several processes.
 
     Args:
-        environment: Such as ``os.environ``.
+        environment: Environment variables, such as ``os.environ``.
 
     Returns:
-        Sorted names; empty where the environment speaks of one process, as a Slurm job with one task does.
+        Sorted names; empty if the environment describes a single process, as in a Slurm job with one task.
     """
     several = any(_number(environment.get(name)) > 1 for name in _COUNTS)
     if not several and not any(_number(environment.get(name)) > 0 for name in _RANKS):
@@ -63,13 +63,13 @@ def _number(text: str | None) -> int:
 
 @contextmanager
 def single_process(caller: str = "fit", devices_option: str = "devices") -> Iterator[None]:
-    """Hide launcher variables that speak of several processes, and say so on standard error.
+    """Hide launcher variables that describe several processes, and print a message to standard error.
 
-    With them in the environment Lightning refuses to start on one device (Slurm), waits for processes that never come,
-    or takes itself for a process that writes neither log nor checkpoint (``RANK=1``).
+    If these variables are set, Lightning refuses to start on one device (Slurm), waits for processes that never start,
+    or acts as a process that writes neither log nor checkpoint (``RANK=1``).
 
     Args:
-        caller: What runs, for the message.
+        caller: Name of the running command, for the message.
         devices_option: The option that asks for several devices, for the message.
     """
     hidden = {name: os.environ.pop(name) for name in leftover_variables(os.environ)}
@@ -90,7 +90,7 @@ def single_process(caller: str = "fit", devices_option: str = "devices") -> Iter
 
 
 def _become_rank_zero() -> Any:
-    """Correct the rank that Lightning read from the environment when it was imported; returns what undoes this."""
+    """Reset the rank that Lightning read from the environment at import; returns a function that restores it."""
     module = sys.modules.get("lightning_utilities.core.rank_zero")
     function = getattr(module, "rank_zero_only", None)
     before = getattr(function, "rank", None)

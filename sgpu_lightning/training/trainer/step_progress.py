@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class StepProgress(Callback):
-    """A bar with the step and the latest validation NLL. Lightning's bars count epochs, which mean little here."""
+    """A bar with the step and the latest validation NLL. Lightning's bars count epochs, which are not used here."""
 
     _bar: Progress | None = None
 

@@ -1,4 +1,4 @@
-"""When a fit stops, and which state it keeps."""
+"""Callbacks that decide when a fit stops and which state it keeps."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ class ElboPlateau(Callback):
         self._last = -math.inf
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget an earlier fit."""
+        """Discard the value of an earlier fit."""
         self._last = -math.inf
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Compare with the step before."""
+        """Stop if the collapsed ELBO has risen by less than the tolerance since the last step."""
         reached = -float(outputs["loss"])
         trainer.should_stop |= (reached - self._last) * outputs["total"] < self.tolerance
         self._last = reached
 
 
 class ValidationPlateau(EarlyStopping):
-    """Stops a fit with a learned front when the validation NLL has not fallen for `PATIENCE` evaluations."""
+    """Stops a fit with learned features when the validation NLL has not fallen for `PATIENCE` evaluations."""
 
     def __init__(self) -> None:
         super().__init__("val/nll", patience=PATIENCE, mode="min")
 
 
 class FinalCheckpoint(ModelCheckpoint):
-    """Keeps the final state of a fit as ``best.ckpt``, and states on the way, so that a killed fit can be resumed."""
+    """Saves the final state of a fit as ``best.ckpt``, and earlier states, from which a killed fit can be resumed."""
 
     def __init__(self) -> None:
         super().__init__(filename="best", every_n_train_steps=KEEP_EVERY, enable_version_counter=False)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the final state, after the module's own end of training."""
+        """Write the final state, after the module's ``on_train_end`` has solved for the posterior."""
         assert self.dirpath is not None
         self.best_model_path = str(Path(self.dirpath) / f"best{self.FILE_EXTENSION}")
         trainer.save_checkpoint(self.best_model_path)
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the state with the lowest validation NLL as ``best.ckpt``, and the last one."""
+    """Saves the state with the lowest validation NLL as ``best.ckpt``, and the last state."""
 
     def __init__(self) -> None:
         super().__init__(filename="best", monitor="val/nll", mode="min", save_last=True, enable_version_counter=False)
@@ -70,35 +70,36 @@ class BestCheckpoint(ModelCheckpoint):
 _OURS = (ElboPlateau, ValidationPlateau, FinalCheckpoint, BestCheckpoint)
 
 
-def add_fit_callbacks(trainer: Trainer, *, learned_front: bool) -> None:
+def add_fit_callbacks(trainer: Trainer, *, learned_features: bool) -> None:
     """Add the callbacks that stop a fit and keep its state as ``best.ckpt`` to a trainer's own callbacks.
 
-    A learned front can overfit, so the validation NLL decides. The GP alone is guarded by its own bound: the fit stops
-    when the collapsed ELBO no longer rises, and the validation sets are left for an honest evaluation. Lightning's
-    default checkpoint, which would write a second file, is removed. No checkpoint is added where the trainer was told
-    to keep none.
+    Learned features can overfit, so the validation NLL decides when their fit stops. The ELBO protects a GP alone
+    against
+    overfitting: its fit stops when the collapsed ELBO no longer rises, and the validation sets remain unused for an
+    unbiased evaluation. Lightning's default checkpoint, which would write a second file, is removed. No checkpoint is
+    added if the trainer keeps none (``enable_checkpointing=False``).
 
     Args:
         trainer: The trainer of the fit.
-        learned_front: Whether something before the spectrum is learned.
+        learned_features: Whether something before the spectrum is learned.
     """
-    stop: Callback = ValidationPlateau() if learned_front else ElboPlateau()
-    keep: list[Callback] = [BestCheckpoint() if learned_front else FinalCheckpoint()]
+    stop: Callback = ValidationPlateau() if learned_features else ElboPlateau()
+    keep: list[Callback] = [BestCheckpoint() if learned_features else FinalCheckpoint()]
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     others = [one for one in callbacks if not isinstance(one, _OURS) and not _is_default(one)]
-    # Checkpoints stand last, so that they keep the state of all other callbacks.
+    # Checkpoint callbacks come last, so that they save the state of all other callbacks.
     callbacks[:] = [stop, *others, *(keep if trainer.checkpoint_callbacks else [])]
 
 
 def best_checkpoint(trainer: Trainer) -> Path | None:
-    """Where a finished fit keeps its best state; None if it keeps none."""
+    """Path of the checkpoint with the best state of a finished fit; None if no checkpoint was kept."""
     kept = [one for one in trainer.checkpoint_callbacks if isinstance(one, FinalCheckpoint | BestCheckpoint)]
     paths = [one.best_model_path for one in kept if isinstance(one, ModelCheckpoint) and one.best_model_path]
     return Path(paths[0]) if paths else None
 
 
 def _is_default(callback: Callback) -> bool:
-    """Whether this is the checkpoint callback that Lightning adds by itself."""
+    """Whether this is the checkpoint callback that Lightning adds by default."""
     if type(callback) is not ModelCheckpoint:
         return False
     plain = ModelCheckpoint()
