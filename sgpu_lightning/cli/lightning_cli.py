@@ -87,6 +87,8 @@ class SGPUCLI(LightningCLI):
         """
         if self._verb != "fit":
             kwargs |= {"logger": False, "callbacks": None, "enable_checkpointing": False, "enable_progress_bar": False}
+            # On several devices each would write its own part of the predictions, and some sets would count twice.
+            kwargs |= {"devices": 1, "num_nodes": 1, "strategy": "auto"}
         else:
             kwargs |= self._progress(self._get(self.config_init, "trainer"))
         with _clear_errors(ValueError):  # which Lightning raises for unknown names

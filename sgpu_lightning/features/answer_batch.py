@@ -121,6 +121,10 @@ class AnswerBatch:
             )
         return _completed(dict(batch))
 
+    def labelled(self) -> AnswerBatch:
+        """The sets whose label is known."""
+        return self.take((~self.label.isnan()).nonzero().squeeze(1))
+
     def take(self, rows: Tensor) -> AnswerBatch:
         """Select the sets at these positions, int64 [b]."""
         return _take(self, rows)
@@ -161,12 +165,22 @@ def _completed(columns: dict[str, Any]) -> AnswerBatch:
     size = len(columns["features"] if vectors is None else vectors)
     if vectors is not None:
         columns["vectors"] = vectors = vectors.unsqueeze(1) if vectors.ndim == 3 else vectors
-        if columns.get("mask") is None:
-            columns["mask"] = torch.ones(size, vectors.shape[2], dtype=torch.bool, device=vectors.device)
+        mask = columns.get("mask")
+        all_real = torch.ones(size, vectors.shape[2], dtype=torch.bool, device=vectors.device)
+        columns["mask"] = all_real if mask is None else mask.bool()
+        if bool((columns["mask"].sum(1) < 2).any()):
+            raise SGPUError(
+                "batch: expected at least 2 answers of each set, got fewer; 'vectors' are [B, N, d], and 'mask' [B, N] "
+                "marks the real answers"
+            )
     if scored is not None and scored.ndim == 2:
         columns["scored"] = scored.unsqueeze(1)
     if columns.get("index") is None:
         columns["index"] = torch.arange(size)
     label = columns.get("label")
-    columns["label"] = torch.full((size,), torch.nan, dtype=torch.float64) if label is None else label.double()
+    columns["label"] = label = (
+        torch.full((size,), torch.nan, dtype=torch.float64) if label is None else label.double().reshape(size)
+    )
+    if bool(((label != 0) & (label != 1) & ~label.isnan()).any()):
+        raise SGPUError(f"batch: label: expected 1 (right), 0 (wrong) or NaN (unknown), got {label.tolist()[:5]}, ...")
     return AnswerBatch(**columns)

@@ -20,6 +20,7 @@ from sgpu_lightning.gp.classifier import GPClassifier
 from sgpu_lightning.gp.inducing_points import default_inducing
 from sgpu_lightning.training.checkpoint import make_features
 from sgpu_lightning.training.feature_cache import FeatureCache
+from sgpu_lightning.training.trainer.trainer_checks import check_width
 from sgpu_lightning.training.training_set import TrainingSet, joined_groups, training_set_from, training_set_of
 from sgpu_lightning.training.warm_start import read_warm_start
 
@@ -76,7 +77,8 @@ class FitStart:
                 "AnswerDataModule"
             )
         trainer.fit_loop.setup_data()  # otherwise the trainer makes its DataLoader after the module's setup
-        batches = [AnswerBatch.of(batch) for batch in trainer.train_dataloader or []]
+        loader = trainer.train_dataloader
+        batches = [] if loader is None else [AnswerBatch.of(batch) for batch in loader]
         if not batches:
             raise SGPUError("train_dataloaders: expected batches to fit on, got none")
         blocks = settings["features"] or available_blocks(batches[0])
@@ -110,7 +112,10 @@ class FitStart:
         return TrainingSet(features, self.data.table.labels[index], None, groups)
 
     def _extract(self, batch: AnswerBatch) -> Tensor:
-        return self.features(batch) if batch.features is None else batch.features
+        if batch.features is None:
+            return self.features(batch)
+        check_width(batch.features, self.features)
+        return batch.features
 
     def gp(self, training: TrainingSet) -> tuple[GPClassifier, Tensor | None]:
         """Make the GP to fit, and return the numbers of the groups that evaluation must not use (None: not known)."""

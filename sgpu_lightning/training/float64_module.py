@@ -28,6 +28,12 @@ class Float64Module(LightningModule):
         """Raise an error, because the GP runs in float64."""
         raise precision_error("torch.float16")
 
+    def type(self, dst_type: Any) -> Self:
+        """Refused, unless it is float64."""
+        if dst_type not in (torch.float64, torch.double, "torch.DoubleTensor"):
+            raise precision_error(str(dst_type))
+        return super().type(dst_type)
+
     def bfloat16(self) -> Self:
         """Raise an error, because the GP runs in float64."""
         raise precision_error("torch.bfloat16")

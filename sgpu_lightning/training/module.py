@@ -38,6 +38,12 @@ from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.fit_start import FitStart
 from sgpu_lightning.training.float64_module import Float64Module
 from sgpu_lightning.training.trainer.stopping import add_fit_callbacks
+from sgpu_lightning.training.trainer.trainer_checks import (
+    check_one_loader,
+    check_trainer,
+    check_unweighted,
+    check_width,
+)
 from sgpu_lightning.training.training_set import TrainingSet, joined_groups
 
 
@@ -132,6 +138,7 @@ class SGPUModule(Float64Module):
     def features_of(self, batch: AnswerBatch) -> Tensor:
         """Features of a batch, float64 [B, F]: those it holds, those of its vectors, or cached ones by position."""
         if batch.features is not None:
+            check_width(batch.features, self.features)
             return batch.features
         return self._cache.rows(batch.index) if batch.vectors is None else self.features(batch)
 
@@ -141,6 +148,7 @@ class SGPUModule(Float64Module):
         if data is not None:
             data.with_vectors = self.learns_features
         if stage == "fit":
+            check_trainer(self.trainer, learned_front=self.learns_features)
             self._start(data)
         splits: dict[str, Split] = {"validate": "val", "test": "test"}
         if data is not None and stage in splits:
@@ -199,7 +207,7 @@ class SGPUModule(Float64Module):
             self._threads = torch.get_num_threads()
             torch.set_num_threads(1)
 
-    def training_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int) -> dict[str, Any]:
+    def training_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int) -> dict[str, Any] | None:
         """Compute the loss of a step: minus the sum of ELBO and log prior, per answer set.
 
         A GP alone is fitted on its whole training set in every step, whatever the batch, because the collapsed ELBO is
@@ -207,13 +215,16 @@ class SGPUModule(Float64Module):
         """
         classifier = self._classifier()
         if self._training is None:
-            own = AnswerBatch.of(batch)
+            own = AnswerBatch.of(batch).labelled()
+            if not len(own):
+                return None
+            check_unweighted(own)
             elbo, size, total = self._elbo(own), self._train_size(own), float(len(own))
         else:
             sets = self._training.take(kernel_sets(len(self._training.labels)))
             elbo = classifier.collapsed_elbo(sets.features, sets.labels, sets.weight)
             size = total = sets.total
-        self.log("train/elbo", elbo, batch_size=int(total), on_step=False, on_epoch=True)
+        self.log("train/elbo", elbo, batch_size=int(total), on_step=False, on_epoch=True, sync_dist=True)
         return {"loss": -elbo - classifier.latent.log_prior() / size, "total": total}
 
     def on_train_end(self) -> None:
@@ -262,26 +273,31 @@ class SGPUModule(Float64Module):
         if not self.learns_features:
             self._cache.fill(data, self.features)
 
-    def validation_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int) -> None:
+    def validation_step(
+        self, batch: AnswerBatch | Mapping[str, Any], batch_index: int, dataloader_idx: int = 0
+    ) -> None:
         """Update the validation metrics."""
+        check_one_loader(dataloader_idx, "val_dataloaders")
         self._evaluate(batch, "val", self.val_metrics)
 
-    def test_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int) -> None:
+    def test_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int, dataloader_idx: int = 0) -> None:
         """Update the test metrics."""
+        check_one_loader(dataloader_idx, "test_dataloaders")
         self._evaluate(batch, "test", self.test_metrics)
 
     def _evaluate(self, batch: AnswerBatch | Mapping[str, Any], name: str, metrics: MetricCollection) -> None:
-        given = AnswerBatch.of(batch)
-        known = given.take((~given.label.isnan()).nonzero().squeeze(1))
+        known = AnswerBatch.of(batch).labelled()
         if not len(known):
             return
         if not self._is_fitting:
             check_batch_held_out(known, self.train_groups)
         metrics.update(self(known).p_correct, known.label)
         self.log_dict(metrics, batch_size=len(known))
-        self.log(f"{name}/elbo", self._elbo(known), batch_size=len(known))
+        self.log(f"{name}/elbo", self._elbo(known), batch_size=len(known), sync_dist=True)
 
-    def predict_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int) -> tuple[Tensor, Prediction]:
+    def predict_step(
+        self, batch: AnswerBatch | Mapping[str, Any], batch_index: int, dataloader_idx: int = 0
+    ) -> tuple[Tensor, Prediction]:
         """Predict a batch.
 
         Returns:

@@ -65,7 +65,7 @@ def training_set_from(batches: Iterable[AnswerBatch], extract: Callable[[AnswerB
     Raises:
         SplitError: If the labels are not of both classes.
     """
-    known = [batch.take((~batch.label.isnan()).nonzero().squeeze(1)) for batch in batches]
+    known = [batch.labelled() for batch in batches]
     labels = torch.cat([batch.label for batch in known]) if known else torch.empty(0)
     if len(torch.unique(labels)) < 2:
         raise SplitError(

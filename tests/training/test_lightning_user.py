@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from sgpu_lightning import AnswerDataModule, SGPUModule, fit
 from sgpu_lightning.data.splits import SplitError
@@ -218,6 +218,116 @@ class TestOwnLoaders:
             trainer.fit(SGPUModule(), DataLoader(sets, batch_size=32))
 
 
+class TestRefusals:
+    """What would end in a wrong fit, a wrong figure or a traceback is one sentence."""
+
+    def fit(self, data, module=None, loaders=None, **settings):
+        trainer = Trainer(**QUIET | {"max_epochs": 3, "enable_checkpointing": False} | settings)
+        loaders = own_loaders(data) if loaders is None else loaders
+        trainer.fit(module or SGPUModule(), loaders["train"], loaders.get("val"))
+        return trainer
+
+    def test_accumulated_gradients_of_a_gp_alone(self, store):
+        with pytest.raises(SGPUError, match="accumulate_grad_batches: expected 1, .* got 4; leave it out"):
+            self.fit(data_of(store), accumulate_grad_batches=4)
+
+    def test_another_fit_by_a_trainer_that_has_reached_its_limit(self, store):
+        data = data_of(store)
+        trainer = self.fit(data, max_steps=2, max_epochs=-1)
+        with pytest.raises(SGPUError, match=r"an earlier fit reached its limit \(max_steps 2, .* use a new Trainer"):
+            trainer.fit(SGPUModule(), own_loaders(data)["train"])
+
+    def test_a_learned_front_without_validation_sets(self, store):
+        loaders = {"train": own_loaders(data_of(store))["train"]}
+        with pytest.raises(SGPUError, match="val_dataloaders: expected validation sets, .* got none"):
+            self.fit(data_of(store), SGPUModule(projection_dim=4), loaders)
+
+    def test_weights_where_a_front_is_learned(self, store):
+        data = data_of(store)
+        sets = [sample | {"weight": torch.tensor(0.5)} for sample in samples(data, "train")]
+        loaders = own_loaders(data) | {"train": DataLoader(sets, batch_size=32)}
+        with pytest.raises(
+            SGPUError, match="batch: expected no 'weight' where something before the spectrum is learned"
+        ):
+            self.fit(data, SGPUModule(projection_dim=4), loaders)
+
+    def test_several_loaders_of_one_split(self, store):
+        loaders = own_loaders(data_of(store))
+        trainer = self.fit(data_of(store), loaders=loaders)
+        with pytest.raises(SGPUError, match="test_dataloaders: expected one DataLoader, got several"):
+            trainer.test(dataloaders=[loaders["test"], loaders["val"]], verbose=False)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"label": torch.tensor(2.0)}, r"batch: label: expected 1 \(right\), 0 \(wrong\) or NaN"),
+            ({"mask": torch.arange(10) < 1}, "batch: expected at least 2 answers of each set"),
+            (
+                {"features": torch.zeros(7)},
+                r"batch: features: expected \[B, 20\], the width of blocks spectrum, .*32, 7",
+            ),
+        ],
+    )
+    def test_batches_that_make_no_sense(self, store, change, message):
+        data = data_of(store)
+        sets = [sample | change for sample in samples(data, "train")]
+        with pytest.raises(SGPUError, match=message):
+            self.fit(data, loaders={"train": DataLoader(sets, batch_size=32)})
+
+
+class TestWhatIsTaken:
+    def test_integer_masks_and_unknown_labels_with_a_learned_front(self, store):
+        data = data_of(store)
+        sets = [sample | {"mask": torch.ones(10, dtype=torch.long)} for sample in samples(data, "train")]
+        sets[0]["label"] = torch.tensor(torch.nan, dtype=torch.float64)
+        loaders = own_loaders(data)
+        trainer = Trainer(**QUIET, max_epochs=1, enable_checkpointing=False)
+        trainer.fit(SGPUModule(projection_dim=4), DataLoader(sets, batch_size=32), loaders["val"])
+        assert trainer.global_step == len(DataLoader(sets, batch_size=32))
+
+    def test_an_iterable_dataset_without_a_length(self, store):
+        sets = samples(data_of(store), "train")
+
+        class Stream(IterableDataset):
+            def __iter__(self):
+                return iter(sets)
+
+        trainer = Trainer(**QUIET, max_epochs=20, enable_checkpointing=False)
+        module = SGPUModule()
+        trainer.fit(module, DataLoader(Stream(), batch_size=32))
+        assert module.train_size == len(sets)
+
+    def test_a_user_s_plain_checkpoints_with_any_setting_are_kept(self, store, tmp_path):
+        own = ModelCheckpoint(save_top_k=-1)
+        trainer = Trainer(**QUIET, default_root_dir=tmp_path, max_epochs=2, callbacks=[own])
+        trainer.fit(SGPUModule(), datamodule=data_of(store))
+        assert own in trainer.callbacks
+
+    def test_a_fit_that_fails_gives_back_its_threads_and_the_loaders_their_vectors(self, store):
+        class Fails(Callback):
+            def on_train_batch_end(self, *_):
+                raise RuntimeError("on purpose")
+
+        torch.set_num_threads(2)
+        data = data_of(store)
+        trainer = Trainer(**QUIET, max_epochs=5, enable_checkpointing=False, callbacks=[Fails()])
+        try:
+            with pytest.raises(RuntimeError, match="on purpose"):
+                trainer.fit(SGPUModule(), datamodule=data)
+            assert torch.get_num_threads() == 2
+            assert data.with_vectors
+        finally:
+            torch.set_num_threads(1)
+
+    def test_a_learned_front_keeps_its_best_and_its_latest_state(self, store, tmp_path):
+        trainer = Trainer(**QUIET, default_root_dir=tmp_path, max_epochs=20)
+        loaders = own_loaders(data_of(store))
+        trainer.fit(SGPUModule(projection_dim=4, lr=0.5), loaders["train"], loaders["val"])
+        (last,) = tmp_path.rglob("last.ckpt")
+        assert torch.load(last, weights_only=True)["global_step"] == trainer.global_step // 10 * 10
+        assert best_checkpoint(trainer).exists()
+
+
 class TestFittingAgain:
     def test_a_second_fit_starts_over(self, store, tmp_path):
         module = fit(data_of(store), out=tmp_path / "a", enable_progress_bar=False).module
@@ -265,6 +375,7 @@ class TestCopiesAndPrecision:
             (lambda module: module.bfloat16(), "bfloat16"),
             (lambda module: module.to(torch.float32), "float32"),
             (lambda module: module.to("cpu", torch.float16), "float16"),
+            (lambda module: module.type(torch.float32), "float32"),
         ],
     )
     def test_another_precision_is_refused_by_a_sentence(self, convert, dtype):

@@ -48,7 +48,7 @@ def read_calibration_sets(path: Path) -> CalibrationSets:
     """
     rows = list(_rows(path))
     labelled = [row for row in rows if row.get("label") is not None]
-    kept = [row for row in labelled if row.get("held_out") is not False]
+    kept = [row for row in labelled if row.get("held_out", True)]  # null says that it is not known
     if not kept:
         raise SelectiveError(
             f"{path}: expected predictions with labels (0 or 1) of sets held out from fitting, got none: of "

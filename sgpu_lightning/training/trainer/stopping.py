@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from sgpu_lightning.gp.hyperparameters import PLATEAU
 
@@ -16,7 +17,17 @@ KEEP_EVERY = 10  # steps between two checkpoints of a GP alone
 PATIENCE = 8  # evaluations without a better validation NLL before a fit stops
 
 
-class ElboPlateau(Callback):
+class _Release(Callback):
+    """Lets a module give back what it holds during a fit, also when the fit fails."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Call the hooks that Lightning leaves out after an error or an interrupt."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            pl_module.on_fit_end()
+            pl_module.teardown("fit")
+
+
+class ElboPlateau(_Release):
     """Stops the fit of a GP alone when a step no longer raises its collapsed ELBO.
 
     Args:
@@ -40,7 +51,7 @@ class ElboPlateau(Callback):
         self._last = reached
 
 
-class ValidationPlateau(EarlyStopping):
+class ValidationPlateau(_Release, EarlyStopping):
     """Stops a fit with learned features when the validation NLL has not fallen for `PATIENCE` evaluations."""
 
     def __init__(self) -> None:
@@ -61,13 +72,20 @@ class FinalCheckpoint(ModelCheckpoint):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Saves the state with the lowest validation NLL as ``best.ckpt``, and the last state."""
+    """Keeps the state with the lowest validation NLL as ``best.ckpt``."""
 
     def __init__(self) -> None:
-        super().__init__(filename="best", monitor="val/nll", mode="min", save_last=True, enable_version_counter=False)
+        super().__init__(filename="best", monitor="val/nll", mode="min", enable_version_counter=False)
 
 
-_OURS = (ElboPlateau, ValidationPlateau, FinalCheckpoint, BestCheckpoint)
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps a recent state as ``last.ckpt``, from which a killed fit with a learned front can be resumed."""
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", every_n_train_steps=KEEP_EVERY, enable_version_counter=False)
+
+
+_OURS = (ElboPlateau, ValidationPlateau, FinalCheckpoint, BestCheckpoint, LastCheckpoint)
 
 
 def add_fit_callbacks(trainer: Trainer, *, learned_features: bool) -> None:
@@ -99,10 +117,5 @@ def best_checkpoint(trainer: Trainer) -> Path | None:
 
 
 def _is_default(callback: Callback) -> bool:
-    """Whether this is the checkpoint callback that Lightning adds by default."""
-    if type(callback) is not ModelCheckpoint:
-        return False
-    plain = ModelCheckpoint()
-    return all(
-        getattr(callback, name, None) == getattr(plain, name, None) for name in ("state_key", "dirpath", "filename")
-    )
+    """Whether this is Lightning's own checkpoint callback: one with all settings at their defaults."""
+    return type(callback) is ModelCheckpoint and vars(callback) == vars(ModelCheckpoint())
