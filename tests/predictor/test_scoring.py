@@ -196,7 +196,7 @@ class TestCommand:
         answers = write_toy_answers(tmp_path / "a.jsonl", 3)
         before = answers.read_text()
         assert main(["score", str(black.folder), str(answers), "--out", str(tmp_path / "." / "a.jsonl")]) == 1
-        assert "expected another file than the answers; choose another file" in capsys.readouterr().err
+        assert "expected a file other than the answers; choose another name" in capsys.readouterr().err
         assert answers.read_text() == before
 
     def test_unlike_sets_are_reported_once_with_their_proportion(self, black, tmp_path, capsys):

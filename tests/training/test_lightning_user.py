@@ -164,7 +164,7 @@ class TestOwnLoaders:
         trainer.fit(module, datamodule=Own())
         assert trainer.test(module, datamodule=Own(), verbose=False)[0]["test/auroc"] > 0.8
 
-    def test_a_learned_features_is_trained_on_own_batches(self, store, tmp_path):
+    def test_learned_features_are_trained_on_own_batches(self, store, tmp_path):
         torch.manual_seed(0)
         loaders = own_loaders(data_of(store))
         module = SGPUModule(projection_dim=4)

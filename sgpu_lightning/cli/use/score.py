@@ -44,7 +44,7 @@ def score(
     from sgpu_lightning.predictor.predictor import SGPUPredictor
 
     if out is not None and out.exists() and answers.exists() and out.samefile(answers):
-        raise SGPUError(f"--out {out}: expected another file than the answers; choose another file")
+        raise SGPUError(f"--out {out}: expected a file other than the answers; choose another name")
     skipped = Skipped()
     loaded = SGPUPredictor.from_pretrained(predictor, revision=revision, encoder=encoder)
     with warnings.catch_warnings(record=True) as caught:
