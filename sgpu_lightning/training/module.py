@@ -148,7 +148,7 @@ class SGPUModule(Float64Module):
         if data is not None:
             data.with_vectors = self.learns_features
         if stage == "fit":
-            check_trainer(self.trainer, learned_front=self.learns_features)
+            check_trainer(self.trainer, learned_features=self.learns_features)
             self._start(data)
         splits: dict[str, Split] = {"validate": "val", "test": "test"}
         if data is not None and stage in splits:

@@ -59,15 +59,19 @@ class ValidationPlateau(_Release, EarlyStopping):
 
 
 class FinalCheckpoint(ModelCheckpoint):
-    """Saves the final state of a fit as ``best.ckpt``, and earlier states, from which a killed fit can be resumed."""
+    """Keeps the final state of a fit, and states on the way, so that a killed fit can be resumed.
 
-    def __init__(self) -> None:
-        super().__init__(filename="best", every_n_train_steps=KEEP_EVERY, enable_version_counter=False)
+    Args:
+        name: Name of the file, without its suffix.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(filename=name, every_n_train_steps=KEEP_EVERY, enable_version_counter=False)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the final state, after the module's ``on_train_end`` has solved for the posterior."""
+        """Write the final state, after the module's own end of training."""
         assert self.dirpath is not None
-        self.best_model_path = str(Path(self.dirpath) / f"best{self.FILE_EXTENSION}")
+        self.best_model_path = str(Path(self.dirpath) / f"{self.filename}{self.FILE_EXTENSION}")
         trainer.save_checkpoint(self.best_model_path)
 
 
@@ -78,14 +82,7 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(filename="best", monitor="val/nll", mode="min", enable_version_counter=False)
 
 
-class LastCheckpoint(ModelCheckpoint):
-    """Keeps a recent state as ``last.ckpt``, from which a killed fit with a learned front can be resumed."""
-
-    def __init__(self) -> None:
-        super().__init__(filename="last", every_n_train_steps=KEEP_EVERY, enable_version_counter=False)
-
-
-_OURS = (ElboPlateau, ValidationPlateau, FinalCheckpoint, BestCheckpoint, LastCheckpoint)
+_OURS = (ElboPlateau, ValidationPlateau, FinalCheckpoint, BestCheckpoint)
 
 
 def add_fit_callbacks(trainer: Trainer, *, learned_features: bool) -> None:
@@ -102,7 +99,9 @@ def add_fit_callbacks(trainer: Trainer, *, learned_features: bool) -> None:
         learned_features: Whether something before the spectrum is learned.
     """
     stop: Callback = ValidationPlateau() if learned_features else ElboPlateau()
-    keep: list[Callback] = [BestCheckpoint() if learned_features else FinalCheckpoint()]
+    keep: list[Callback] = (
+        [BestCheckpoint(), FinalCheckpoint("last")] if learned_features else [FinalCheckpoint("best")]
+    )
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     others = [one for one in callbacks if not isinstance(one, _OURS) and not _is_default(one)]
     # Checkpoint callbacks come last, so that they save the state of all other callbacks.
@@ -111,8 +110,8 @@ def add_fit_callbacks(trainer: Trainer, *, learned_features: bool) -> None:
 
 def best_checkpoint(trainer: Trainer) -> Path | None:
     """Path of the checkpoint with the best state of a finished fit; None if no checkpoint was kept."""
-    kept = [one for one in trainer.checkpoint_callbacks if isinstance(one, FinalCheckpoint | BestCheckpoint)]
-    paths = [one.best_model_path for one in kept if isinstance(one, ModelCheckpoint) and one.best_model_path]
+    ours = [one for one in trainer.checkpoint_callbacks if isinstance(one, FinalCheckpoint | BestCheckpoint)]
+    paths = [one.best_model_path for one in ours if one.filename == "best" and one.best_model_path]
     return Path(paths[0]) if paths else None
 
 

@@ -10,12 +10,12 @@ from sgpu_lightning.features.answer_batch import AnswerBatch
 from sgpu_lightning.features.extractor import AnswerFeatures
 
 
-def check_trainer(trainer: Trainer, *, learned_front: bool) -> None:
+def check_trainer(trainer: Trainer, *, learned_features: bool) -> None:
     """Refuse a Trainer that would fit nothing, or not as it says.
 
     Args:
         trainer: The trainer of a fit.
-        learned_front: Whether something before the spectrum is learned.
+        learned_features: Whether something before the spectrum is learned.
 
     Raises:
         SGPUError: If its limit was reached by an earlier fit, it accumulates gradients of the GP alone, or it has no
@@ -28,12 +28,12 @@ def check_trainer(trainer: Trainer, *, learned_front: bool) -> None:
             f"trainer: an earlier fit reached its limit (max_steps {steps}, max_epochs {epochs}), so that another fit "
             "would take no step; use a new Trainer for each fit"
         )
-    if not learned_front and trainer.accumulate_grad_batches != 1:
+    if not learned_features and trainer.accumulate_grad_batches != 1:
         raise SGPUError(
             "trainer.accumulate_grad_batches: expected 1, since the GP alone is fitted on all training sets in every "
             f"step, got {trainer.accumulate_grad_batches}; leave it out"
         )
-    if learned_front and not trainer.enable_validation:
+    if learned_features and not trainer.enable_validation:
         raise SGPUError(
             "val_dataloaders: expected validation sets, since the validation NLL decides when a fit with a learned "
             "projection, layer weights or bandwidth stops, got none; give some"
