@@ -78,7 +78,7 @@ class SGPUPredictor:
             PredictorError: If the folder holds a predictor and ``overwrite`` is false, or it holds other files.
         """
         from sgpu_lightning.predictor.artefact.calibration_plot import calibration_plot
-        from sgpu_lightning.predictor.artefact.card import model_card
+        from sgpu_lightning.predictor.artefact.model_card import model_card
 
         picture = calibration_plot(self.config)
         weights = to_bytes(self.model)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sgpu_lightning.predictor.artefact.calibration_plot import calibration_plot
-from sgpu_lightning.predictor.artefact.card import model_card
+from sgpu_lightning.predictor.artefact.model_card import model_card
 
 
 def test_it_holds_use_data_metrics_and_limits(black):

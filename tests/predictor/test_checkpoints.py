@@ -49,7 +49,7 @@ def test_a_shipped_predictor_is_small_and_scores(folder):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_its_card_is_the_one_its_config_gives(folder):
-    from sgpu_lightning.predictor.artefact.card import model_card
+    from sgpu_lightning.predictor.artefact.model_card import model_card
 
     config = SGPUPredictor.from_pretrained(folder).config
     picture = "calibration.svg" if (folder / "calibration.svg").exists() else None
