@@ -8,46 +8,31 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
-from torchmetrics import MetricCollection
 
-from sgpu_lightning.answers.storage.vectors import VectorSpec
 from sgpu_lightning.data.datamodule import AnswerDataModule
 from sgpu_lightning.data.splits import Split
 from sgpu_lightning.errors import SGPUError
 from sgpu_lightning.features.answer_batch import AnswerBatch
-from sgpu_lightning.features.extractor import AnswerFeatures, blocks_of
+from sgpu_lightning.features.extractor import blocks_of
 from sgpu_lightning.features.gram_kernels import GramKernel
-from sgpu_lightning.gp.classifier import GPClassifier
-from sgpu_lightning.gp.frozen.prediction import Prediction
 from sgpu_lightning.gp.hyperparameters import kernel_optimizer, kernel_sets
 from sgpu_lightning.gp.kernels import KernelName
-from sgpu_lightning.metrics import probability_metrics
-from sgpu_lightning.training.checkpoint import empty_parts, make_features, under_current_names
+from sgpu_lightning.training.base.evaluation_steps import EvaluationSteps
+from sgpu_lightning.training.checkpoint import make_features
 from sgpu_lightning.training.checks import (
     FROM_DATA,
-    CheckpointError,
-    check_batch_held_out,
-    check_held_out,
     check_precision,
-    check_settings,
-    check_vectors,
 )
-from sgpu_lightning.training.feature_cache import FeatureCache
 from sgpu_lightning.training.fit_start import FitStart
-from sgpu_lightning.training.float64_module import Float64Module
 from sgpu_lightning.training.trainer.stopping import add_fit_callbacks
 from sgpu_lightning.training.trainer.trainer_checks import (
-    check_one_loader,
     check_trainer,
     check_unweighted,
-    check_width,
 )
-from sgpu_lightning.training.training_set import TrainingSet, joined_groups
+from sgpu_lightning.training.training_set import TrainingSet
 
 
-class SGPUModule(Float64Module):
+class SGPUModule(EvaluationSteps):
     """Semantic Gaussian process uncertainty: P(correct) from the eigenspectrum of sampled answers.
 
     Method: Hoche et al., arXiv 2512.14177. ``features: [spectrum]`` is the paper's method. The other blocks describe
@@ -106,41 +91,10 @@ class SGPUModule(Float64Module):
         self.save_hyperparameters(ignore=["gram"])
         self.hparams["gram_kernel"] = gram or gram_kernel
         self._requested = {key: self.hparams[key] for key in FROM_DATA}
-        self.vector_specs: tuple[VectorSpec, ...] = ()
-        # The data determine the number of layers and the dimension; a checkpoint has them in the shapes of its tensors.
-        self.features: AnswerFeatures = make_features(self.hparams, features or blocks_of(()), 1, None)
-        self.gp: GPClassifier | None = None
-        # Numbers of the groups that were fitted on, which evaluation refuses; None if they are not known.
-        self.train_groups: Tensor | None = torch.empty(0, dtype=torch.long)
-        self.train_size = 0.0
-        self.val_metrics = probability_metrics("val/")
-        self.test_metrics = probability_metrics("test/")
-        self._cache = FeatureCache()
+        # The number of layers and the length of vectors are known with the data; a checkpoint has them in its shapes.
+        self.features = make_features(self.hparams, features or blocks_of(()), 1, None)
         self._training: TrainingSet | None = None
         self._threads: int | None = None
-
-    @property
-    def learns_features(self) -> bool:
-        """Whether something before the spectrum is learned."""
-        return self.features.learnable or self.hparams["projection_dim"] is not None
-
-    def forward(self, batch: AnswerBatch | Mapping[str, Any]) -> Prediction:
-        """Predict P(correct), latent mean and variance, and the split of the entropy for each answer set.
-
-        If gradients are enabled, they flow from the prediction through GP, features, spectrum and Gram matrix to the
-        vectors.
-
-        Args:
-            batch: Answer sets; see `AnswerBatch.of`.
-        """
-        return self._classifier()(self.features_of(AnswerBatch.of(batch)))
-
-    def features_of(self, batch: AnswerBatch) -> Tensor:
-        """Features of a batch, float64 [B, F]: those it holds, those of its vectors, or cached ones by position."""
-        if batch.features is not None:
-            check_width(batch.features, self.features)
-            return batch.features
-        return self._cache.rows(batch.index) if batch.vectors is None else self.features(batch)
 
     def setup(self, stage: str) -> None:
         """Start a fit over, or check that there is something to evaluate on."""
@@ -175,8 +129,6 @@ class SGPUModule(Float64Module):
             return kernel_optimizer(self._classifier())
         learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return torch.optim.Adam(learned, lr=self.hparams["lr"])
-
-    # Fitting
 
     def _start(self, data: AnswerDataModule | None) -> None:
         """Discard an earlier fit, and make the feature extractor and the GP for the data."""
@@ -238,115 +190,3 @@ class SGPUModule(Float64Module):
         if self._threads is not None:
             torch.set_num_threads(self._threads)
             self._threads = None
-
-    def _elbo(self, batch: AnswerBatch) -> Tensor:
-        return self._classifier().elbo(self.features_of(batch), batch.label, self._train_size(batch))
-
-    def _train_size(self, batch: AnswerBatch) -> float:
-        """Number of training sets; the size of the batch if it is not known."""
-        data = self._data()
-        in_data = 0 if data is None else len(data.split_indices.get("train", ()))
-        return self.train_size or in_data or len(batch)
-
-    # Evaluation
-
-    def on_validation_start(self) -> None:
-        """Check and read the data, unless the fit has done so."""
-        self._prepare(None if self._is_fitting else "val")
-
-    def on_test_start(self) -> None:
-        """Check and read the data."""
-        self._prepare("test")
-
-    def on_predict_start(self) -> None:
-        """Check and read the data."""
-        self._prepare(None)
-
-    def _prepare(self, held_out: Split | None) -> None:
-        self._classifier()  # raises an error if there is no fit, before the data are read
-        data = self._data()
-        if data is None:
-            return
-        if held_out is not None:
-            check_held_out(data, held_out, self.train_groups)
-        check_vectors(self.vector_specs, data.vector_specs)
-        if not self.learns_features:
-            self._cache.fill(data, self.features)
-
-    def validation_step(
-        self, batch: AnswerBatch | Mapping[str, Any], batch_index: int, dataloader_idx: int = 0
-    ) -> None:
-        """Update the validation metrics."""
-        check_one_loader(dataloader_idx, "val_dataloaders")
-        self._evaluate(batch, "val", self.val_metrics)
-
-    def test_step(self, batch: AnswerBatch | Mapping[str, Any], batch_index: int, dataloader_idx: int = 0) -> None:
-        """Update the test metrics."""
-        check_one_loader(dataloader_idx, "test_dataloaders")
-        self._evaluate(batch, "test", self.test_metrics)
-
-    def _evaluate(self, batch: AnswerBatch | Mapping[str, Any], name: str, metrics: MetricCollection) -> None:
-        known = AnswerBatch.of(batch).labelled()
-        if not len(known):
-            return
-        if not self._is_fitting:
-            check_batch_held_out(known, self.train_groups)
-        metrics.update(self(known).p_correct, known.label)
-        self.log_dict(metrics, batch_size=len(known))
-        self.log(f"{name}/elbo", self._elbo(known), batch_size=len(known), sync_dist=True)
-
-    def predict_step(
-        self, batch: AnswerBatch | Mapping[str, Any], batch_index: int, dataloader_idx: int = 0
-    ) -> tuple[Tensor, Prediction]:
-        """Predict a batch.
-
-        Returns:
-            Positions of the answer sets in their data [B], and their prediction.
-        """
-        given = AnswerBatch.of(batch)
-        return given.index, self(given)
-
-    # Checkpoints
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the origin of the vectors, the groups that were fitted on, and the settings of a warm start."""
-        checkpoint["vector_specs"] = [spec.to_dict() for spec in self.vector_specs]
-        checkpoint["train_groups"] = self.train_groups
-        checkpoint["train_size"] = self.train_size
-        base = None if self.gp is None else self.gp.latent.mean_basis.base
-        checkpoint["warm_start"] = None if base is None else base.settings
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make the parts in the checkpoint's shapes, after checking its origin and its settings.
-
-        Raises:
-            CheckpointError: If it was not written by ``sgpu fit``, or with other settings; the message names the
-                settings that differ.
-        """
-        if "gp.mean" not in checkpoint["state_dict"] or "vector_specs" not in checkpoint:
-            raise CheckpointError("checkpoint: expected one written by 'sgpu fit', got one of another module")
-        current = under_current_names(checkpoint)
-        checkpoint["state_dict"], settings = current["state_dict"], current["hyper_parameters"]
-        check_settings(settings, self.hparams)
-        for key in FROM_DATA:
-            self.hparams[key] = settings[key]
-        self.features, self.gp, self.vector_specs = empty_parts(current)
-        groups = checkpoint["train_groups"]
-        if self._is_fitting:  # the fit is resumed, perhaps on other data; the groups of both were fitted on
-            self.train_groups = joined_groups(self.train_groups, groups)
-        else:
-            self.train_groups, self.train_size = groups, checkpoint.get("train_size", 0.0)
-
-    @property
-    def _is_fitting(self) -> bool:
-        return self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
-
-    def _data(self) -> AnswerDataModule | None:
-        """The trainer's data module if it is an `AnswerDataModule`, else None."""
-        data = None if self._trainer is None else getattr(self.trainer, "datamodule", None)
-        return data if isinstance(data, AnswerDataModule) else None
-
-    def _classifier(self) -> GPClassifier:
-        if self.gp is None:
-            raise CheckpointError("the module has no fitted GP yet: fit it, or load a checkpoint with --checkpoint")
-        return self.gp

@@ -1,0 +1,1 @@
+"""The base classes of `SGPUModule`: precision, prediction with its checkpoints, evaluation."""
