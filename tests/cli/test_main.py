@@ -18,7 +18,7 @@ class TestVerbs:
         assert found == {
             "Collect answers, labels and vectors": ["embed", "import", "label", "merge", "sample"],
             "Learn P(correct)": ["fit", "predict", "test", "validate"],
-            "Evaluate methods over many answer sets": ["compare", "curve", "select", "transfer"],
+            "Evaluate methods on many answer sets": ["compare", "curve", "select", "transfer"],
             "Try the package, and use a portable predictor": ["demo", "export", "push", "score"],
         }
 
