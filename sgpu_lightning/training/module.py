@@ -94,6 +94,7 @@ class SGPUModule(EvaluationSteps):
         # The number of layers and the length of vectors are known with the data; a checkpoint has them in its shapes.
         self.features = make_features(self.hparams, features or blocks_of(()), 1, None)
         self._training: TrainingSet | None = None
+        self._kernel_training: TrainingSet | None = None  # the part of it that the kernel is fitted on
         self._threads: int | None = None
 
     def setup(self, stage: str) -> None:
@@ -112,7 +113,7 @@ class SGPUModule(EvaluationSteps):
         """Let the data module's batches hold vectors again, for other uses, and free the training set."""
         if (data := self._data()) is not None:
             data.with_vectors = True
-        self._training = None
+        self._training = self._kernel_training = None
 
     def configure_callbacks(self) -> list[Callback]:
         """Add the callbacks that stop a fit and keep its best state to the trainer's callbacks.
@@ -142,7 +143,8 @@ class SGPUModule(EvaluationSteps):
         self.gp, self.train_groups = start.gp(training)
         self.train_size = training.total
         # Learned features change with every step, so they are not kept.
-        self._training = None if self.learns_features else training
+        if not self.learns_features:
+            self._training, self._kernel_training = training, training.take(kernel_sets(len(training.labels)))
 
     def on_fit_start(self) -> None:
         """Refuse a precision the GP cannot run in, and limit the fit of a GP alone to one thread."""
@@ -166,14 +168,14 @@ class SGPUModule(EvaluationSteps):
         not a sum over batches. If features are learned, the step uses the batch.
         """
         classifier = self._classifier()
-        if self._training is None:
+        if self._kernel_training is None:
             own = AnswerBatch.of(batch).labelled()
             if not len(own):
                 return None
             check_unweighted(own)
             elbo, size, total = self._elbo(own), self._train_size(own), float(len(own))
         else:
-            sets = self._training.take(kernel_sets(len(self._training.labels)))
+            sets = self._kernel_training
             elbo = classifier.collapsed_elbo(sets.features, sets.labels, sets.weight)
             size = total = sets.total
         self.log("train/elbo", elbo, batch_size=int(total), on_step=False, on_epoch=True, sync_dist=True)
